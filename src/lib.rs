@@ -1,0 +1,5 @@
+//! What a medtainer command is, and everything it leans on. Knows no vendor by name.
+
+pub mod error;
+
+pub use error::{Error, Kind, Result};
