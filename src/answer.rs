@@ -1,0 +1,137 @@
+//! The envelope: the same object from `--json`, from MCP and in a schedule's record.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::error::Error;
+use crate::output::Data;
+
+/// Where an answer's data came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// Asked for now.
+    Live,
+    /// From the store, younger than was asked for.
+    Cached,
+    /// From the store, older than was asked for, because the provider could not be reached.
+    Stale,
+    /// From the sandbox.
+    Sample,
+}
+
+impl Source {
+    /// The word in JSON and in the audit trail.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Source::Live => "live",
+            Source::Cached => "cached",
+            Source::Stale => "stale",
+            Source::Sample => "sample",
+        }
+    }
+}
+
+/// What is known about an answer besides its data.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Metadata {
+    /// Where the data came from; absent where a command keeps no data of a provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// When the data was last known to agree with the provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<DateTime<Utc>>,
+    /// Milliseconds from the call to the answer.
+    pub latency_ms: u64,
+    /// Rows in the answer, for a list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// Whether this is all there is.
+    pub complete: bool,
+    /// What `--after` takes to go on.
+    pub next: Option<String>,
+    /// Whose data it is.
+    pub business: String,
+    /// The account at the provider, such as a location.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Requests sent to providers for this answer.
+    pub calls: u64,
+    /// The row in the audit trail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub execution_id: Option<i64>,
+    /// What the reader should know before trusting the data.
+    pub warnings: Vec<String>,
+}
+
+/// What a call ends with.
+#[derive(Debug)]
+pub struct Answer {
+    /// The data, or why there is none.
+    pub outcome: Result<Data, Error>,
+    /// What is known about it.
+    pub metadata: Metadata,
+}
+
+#[derive(Serialize)]
+struct Wire<'a> {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Problem<'a>>,
+    metadata: &'a Metadata,
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    kind: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<&'a Value>,
+}
+
+impl Answer {
+    /// The envelope as JSON text.
+    pub fn json(&self) -> String {
+        let wire = match &self.outcome {
+            Ok(data) => Wire { status: "success", data: Some(&data.json), error: None, metadata: &self.metadata },
+            Err(error) => Wire {
+                status: "error",
+                data: None,
+                error: Some(Problem {
+                    kind: error.kind().as_str(),
+                    message: error.message(),
+                    hint: error.hint_text(),
+                    details: error.details_value(),
+                }),
+                metadata: &self.metadata,
+            },
+        };
+        // Maps have string keys and raw values are JSON already, so this cannot fail.
+        serde_json::to_string(&wire).unwrap_or_default()
+    }
+
+    /// The exit code of a process that ends with this answer.
+    pub fn exit_code(&self) -> u8 {
+        self.outcome.as_ref().err().map_or(0, |error| error.kind().exit_code())
+    }
+}
+
+/// The JSON Schema of the envelope around the schema of `data`.
+pub fn schema(data: Value) -> Value {
+    serde_json::json!({
+        "type": "object",
+        "properties": {
+            "status": { "type": "string", "enum": ["success", "error", "pending_approval"] },
+            "data": data,
+            "error": { "type": "object" },
+            "metadata": { "type": "object" },
+        },
+        "required": ["status", "metadata"],
+    })
+}

@@ -1,0 +1,200 @@
+//! One process of medtainer: the product, where things are, and the businesses it has opened.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::PgConnectOptions;
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::auth::Vault;
+use crate::config::Config;
+use crate::ecosystem::{Ecosystem, SandboxOptions, Sandboxes};
+use crate::env::Env;
+use crate::error::{Error, Result};
+use crate::http::Gateway;
+use crate::paths::Paths;
+use crate::postgres::Cluster;
+use crate::store::audit::Recorder;
+use crate::store::{Business, Store};
+use crate::tree::Group;
+
+/// What is being run: known at compile time.
+#[derive(Debug)]
+pub struct Product {
+    /// The name of the binary.
+    pub name: &'static str,
+    /// The version of the binary.
+    pub version: &'static str,
+    /// One line about it.
+    pub about: &'static str,
+    /// The whole command tree.
+    pub tree: fn() -> Group,
+    /// Its tables.
+    pub migrator: &'static Migrator,
+    /// Its providers.
+    pub ecosystems: &'static [&'static Ecosystem],
+}
+
+/// One process of medtainer.
+pub struct App {
+    /// What is being run.
+    pub product: &'static Product,
+    /// The environment it was started with.
+    pub env: Env,
+    /// Where things are kept.
+    pub paths: Paths,
+    /// The configuration file.
+    pub config: Config,
+    database: Database,
+    serves: bool,
+    desks: Mutex<HashMap<Business, Arc<Desk>>>,
+    sandboxes: OnceCell<Sandboxes>,
+}
+
+/// Where the tables are.
+#[derive(Debug)]
+pub enum Database {
+    /// A server that somebody else runs, named by `DATABASE_URL`.
+    Given(Box<PgConnectOptions>),
+    /// Our own.
+    Private(Cluster),
+}
+
+/// What one business works with.
+#[derive(Debug)]
+pub struct Desk {
+    /// Its tables.
+    pub store: Store,
+    /// Its way to providers.
+    pub gateway: Gateway,
+    /// Its stored credentials.
+    pub vault: Vault,
+    /// Its audit trail.
+    pub recorder: Recorder,
+}
+
+impl App {
+    /// Reads the configuration and finds the database, without touching either server or network.
+    ///
+    /// A command that runs once opens few connections; one that `serves` opens at least 10, and its
+    /// callers share the commits of the audit trail.
+    pub fn new(product: &'static Product, env: Env, serves: bool) -> Result<Arc<Self>> {
+        let paths = Paths::find(&env)?;
+        let config = Config::read(&paths.config_file())?;
+        let database = match env.get("DATABASE_URL") {
+            Some(url) => Database::Given(Box::new(url.parse().map_err(|_| {
+                // The parser's message may quote the URL, and with it a password.
+                Error::usage("`DATABASE_URL` is not a Postgres URL")
+                    .hint("It looks like `postgres://user@host/database`; unset it to use the private Postgres.")
+            })?)),
+            None => Database::Private(Cluster::new(&paths.data, paths.runtime.as_deref(), env.path("MEDTAINER_PG_BIN"))),
+        };
+        Ok(Arc::new(App {
+            product,
+            env,
+            paths,
+            config,
+            database,
+            serves,
+            desks: Mutex::default(),
+            sandboxes: OnceCell::new(),
+        }))
+    }
+
+    /// Where the tables are.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// The private cluster, for commands that manage it.
+    pub fn cluster(&self) -> Result<&Cluster> {
+        match &self.database {
+            Database::Private(cluster) => Ok(cluster),
+            Database::Given(_) => Err(Error::usage("the database is the one `DATABASE_URL` names")
+                .hint("Unset `DATABASE_URL` to manage the private Postgres.")),
+        }
+    }
+
+    /// Which business a caller means: the one it names, else the configured one; the sandbox has one
+    /// of its own beside each.
+    pub fn business(&self, named: Option<&str>, sandbox: bool) -> Result<Business> {
+        let business = match named.or(self.config.business.as_deref()) {
+            None => Business::default(),
+            Some(name) => name.parse()?,
+        };
+        Ok(if sandbox { business.sandboxed() } else { business })
+    }
+
+    /// What a business works with; opened once, connected when first used.
+    pub async fn desk(&self, business: &Business) -> Result<Arc<Desk>> {
+        let mut desks = self.desks.lock().await;
+        if let Some(desk) = desks.get(business) {
+            return Ok(desk.clone());
+        }
+        let options = match &self.database {
+            Database::Given(options) => (**options).clone(),
+            Database::Private(cluster) => cluster.connect_options(),
+        };
+        let store = Store::new(options, business.clone(), self.product.migrator, if self.serves { 16 } else { 4 });
+        let vault = Vault::new(
+            store.pool().clone(),
+            business.to_string(),
+            self.env.get("MEDTAINER_KEY").map(SecretString::from),
+            &self.paths.config,
+        );
+        let gateway = Gateway::new(store.pool().clone(), self.product.version);
+        let recorder = if self.serves { Recorder::grouped(store.clone()).0 } else { Recorder::alone(store.clone()) };
+        let desk = Arc::new(Desk { store, gateway, vault, recorder });
+        desks.insert(business.clone(), desk.clone());
+        Ok(desk)
+    }
+
+    /// Makes sure the database answers; starts the private Postgres when it does not run.
+    pub async fn ensure_database(&self, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
+        match &self.database {
+            Database::Given(_) => Ok(()),
+            Database::Private(cluster) => cluster.ensure(say).await,
+        }
+    }
+
+    /// The ecosystem of a name or an alias.
+    pub fn ecosystem(&self, name: &str) -> Result<&'static Ecosystem> {
+        let found = self.product.ecosystems.iter().find(|ecosystem| {
+            let group = (ecosystem.group)();
+            group.name == name || group.aliases.contains(&name)
+        });
+        found.copied().ok_or_else(|| {
+            let names: Vec<_> = self.product.ecosystems.iter().map(|e| e.service.name).collect();
+            Error::usage(format!("there is no ecosystem `{name}`")).hint(format!("The ecosystems are: {}.", names.join(", ")))
+        })
+    }
+
+    /// The base URL of the in-process sandbox of an ecosystem, started when first asked for.
+    pub async fn sandbox_url(&self, ecosystem: &Ecosystem) -> Result<String> {
+        let served = self
+            .sandboxes
+            .get_or_try_init(|| async {
+                Sandboxes::start(self.product.ecosystems, |_| SandboxOptions::default(), None)
+                    .await
+                    .map_err(|e| Error::internal("the sandbox could not listen on a loopback port").because(e))
+            })
+            .await?;
+        served
+            .url(ecosystem.service.name)
+            .ok_or_else(|| Error::internal(format!("`{}` has no sandbox", ecosystem.service.name)))
+    }
+
+    /// The folder of the configuration.
+    pub fn config_dir(&self) -> &Path {
+        &self.paths.config
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("product", &self.product.name).field("paths", &self.paths).finish_non_exhaustive()
+    }
+}

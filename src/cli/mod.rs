@@ -1,0 +1,264 @@
+//! The terminal's face: words in, an answer on stdout, an exit code out.
+
+pub mod complete;
+pub mod options;
+mod render;
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Args, FromArgMatches};
+use tokio_util::sync::CancellationToken;
+
+use crate::answer::{Answer, Metadata};
+use crate::app::{App, Product};
+use crate::context::Invocation;
+use crate::env::Env;
+use crate::error::{Error, Kind, Result};
+use crate::runner;
+use crate::schema;
+use crate::store::audit::Caller;
+use crate::tree::{Leaf, Parsed};
+use crate::ui::progress::{Bar, Nobody, Watcher};
+
+use self::options::{Format, Options};
+pub use self::render::{Printer, write_stdout};
+
+/// The exit code of a process that was interrupted, as shells count it.
+const INTERRUPTED: u8 = 130;
+
+/// What a command of the house works with.
+pub struct Host {
+    /// This process.
+    pub app: Arc<App>,
+    /// What the user asked for besides the command.
+    pub options: Options,
+    /// Says things that are not the answer.
+    pub printer: Printer,
+    /// Ends it early: Ctrl-C or SIGTERM.
+    pub cancel: CancellationToken,
+}
+
+impl Host {
+    /// Whether a person can be asked.
+    pub fn is_interactive(&self) -> bool {
+        std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
+    /// How a command run on this person's behalf is called.
+    pub fn invocation(&self) -> Result<Invocation> {
+        let watcher: Arc<dyn Watcher> =
+            if Bar::is_visible() && !self.options.quiet { Arc::new(Bar::new()) } else { Arc::new(Nobody) };
+        Ok(Invocation {
+            caller: if self.is_interactive() { Caller::Terminal } else { Caller::Script },
+            principal: None,
+            business: self.app.business(self.options.business.as_deref(), self.options.sandbox)?,
+            answer: self.options.answer.clone(),
+            timeout: self.options.timeout.map(|span| span.duration()),
+            strict: self.options.strict,
+            chosen: None,
+            watcher,
+            cancel: self.cancel.clone(),
+        })
+    }
+}
+
+/// The whole command line as clap knows it.
+pub fn command(product: &Product) -> clap::Command {
+    let tree = (product.tree)();
+    let command = tree.clap().name(product.name).version(product.version).propagate_version(false);
+    let command = Options::augment_args(command).about(product.about).long_about(long_about(product));
+    command
+        .after_long_help(exit_codes())
+        .max_term_width(100)
+        .infer_long_args(false)
+        .disable_help_subcommand(false)
+}
+
+fn long_about(product: &Product) -> String {
+    format!(
+        "{}\n\nEvery command answers from a local cache while it is fresh and asks the provider when it is not. \
+         Try `{} demo`: it needs no account. `{} doctor` checks an installation.",
+        product.about, product.name, product.name
+    )
+}
+
+/// The table of exit codes, for the help.
+fn exit_codes() -> String {
+    let mut text = String::from("Exit codes:\n   0  done\n");
+    for kind in Kind::ALL {
+        text.push_str(&format!("  {:>2}  {}\n", kind.exit_code(), kind.meaning()));
+    }
+    text
+}
+
+/// Runs the process: parses its words, runs the command, prints the answer.
+pub fn main(product: &'static Product) -> ExitCode {
+    complete::answer(product);
+    let started = Instant::now();
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let env = Env::of_process();
+    let mut matches = match command(product).try_get_matches_from(&args) {
+        Ok(matches) => matches,
+        Err(error) => return refuse(&error, &args, &env),
+    };
+    let options = match Options::from_arg_matches_mut(&mut matches) {
+        Ok(options) => options,
+        Err(error) => return refuse(&error, &args, &env),
+    };
+    start_logging(&options, &env);
+    let printer = Printer::new(options.clone(), &env);
+    let tree = (product.tree)();
+    let Some((path, leaf, matches)) = tree.resolve(matches) else {
+        return ExitCode::from(Kind::Usage.exit_code());
+    };
+    let serves = leaf.serves;
+    let runtime = if serves {
+        tokio::runtime::Builder::new_multi_thread().enable_all().build()
+    } else {
+        tokio::runtime::Builder::new_current_thread().enable_all().build()
+    };
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            printer.error(&Error::internal("the runtime could not start").because(e));
+            return ExitCode::from(Kind::Internal.exit_code());
+        }
+    };
+    let cancel = CancellationToken::new();
+    let answer = runtime.block_on(async {
+        watch_signals(cancel.clone());
+        let app = match App::new(product, env, serves) {
+            Ok(app) => app,
+            Err(error) => return failed(error, started),
+        };
+        let host = Host { app, options: options.clone(), printer: printer.clone(), cancel: cancel.clone() };
+        Box::pin(run(&host, &path, leaf, matches, started)).await
+    });
+    let code = match printer.answer(&answer, (leaf.view)()) {
+        Ok(()) => answer.exit_code(),
+        Err(error) => {
+            printer.error(&error);
+            error.kind().exit_code()
+        }
+    };
+    // Nothing is left to do, and unwinding a runtime and a pool takes longer than a cached read.
+    std::process::exit(if cancel.is_cancelled() && !serves { INTERRUPTED.into() } else { code.into() })
+}
+
+async fn run(host: &Host, path: &[&str], leaf: &Leaf, mut matches: ArgMatches, started: Instant) -> Answer {
+    if !leaf.is_tool() {
+        let outcome = match leaf.parse(&mut matches) {
+            Ok(Parsed::Chore(chore)) => chore.run(host).await,
+            Ok(Parsed::Command(_)) => Err(Error::internal("a command was taken for a chore")),
+            Err(error) => Err(schema::from_clap(&error)),
+        };
+        let mut answer = finished(outcome, started);
+        if let Ok(business) = host.app.business(host.options.business.as_deref(), host.options.sandbox) {
+            answer.metadata.business = business.to_string();
+        }
+        return answer;
+    }
+    let mut invocation = match host.invocation() {
+        Ok(invocation) => invocation,
+        Err(error) => return failed(error, started),
+    };
+    loop {
+        let watcher = invocation.watcher.clone();
+        let answer = runner::run(&host.app, path, leaf, matches.clone(), invocation.clone()).await;
+        watcher.finish();
+        match choose(host, &answer) {
+            Some(chosen) => invocation.chosen = Some(chosen),
+            None => return answer,
+        }
+    }
+}
+
+/// Lets a person pick among the candidates of an ambiguous argument.
+fn choose(host: &Host, answer: &Answer) -> Option<(String, String)> {
+    let error = answer.outcome.as_ref().err()?;
+    let details = error.details_value()?;
+    let argument = details.get("argument")?.as_str()?;
+    let candidates = details.get("candidates")?.as_array()?;
+    if !host.is_interactive() || host.options.format() != Format::Table {
+        return None;
+    }
+    let text = |candidate: &serde_json::Value, name: &str| {
+        candidate.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+    };
+    let labels: Vec<_> = candidates.iter().map(|c| format!("{}  {}", text(c, "label"), text(c, "id"))).collect();
+    let picked = dialoguer::Select::new()
+        .with_prompt(format!("{}: which one?", error.message()))
+        .items(&labels)
+        .default(0)
+        .interact_opt()
+        .ok()??;
+    Some((argument.to_owned(), text(&candidates[picked], "id")))
+}
+
+fn finished(outcome: Result<crate::output::Data>, started: Instant) -> Answer {
+    let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let mut metadata = Metadata { latency_ms, complete: outcome.is_ok(), ..Metadata::default() };
+    if let Ok(data) = &outcome {
+        metadata.count = data.count;
+        metadata.complete = data.complete;
+        metadata.next.clone_from(&data.next);
+    }
+    Answer { outcome, metadata }
+}
+
+fn failed(error: Error, started: Instant) -> Answer {
+    finished(Err(error), started)
+}
+
+/// What a command line that does not parse ends with; help and version are answers.
+fn refuse(error: &clap::Error, args: &[OsString], env: &Env) -> ExitCode {
+    let asks_for_json = args.iter().any(|arg| arg == "--json" || arg == "--output=json")
+        || args.windows(2).any(|pair| (pair[0] == "--output" || pair[0] == "-o") && pair[1] == "json")
+        || env.get("MEDTAINER_OUTPUT") == Some("json");
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // A pager that was closed early is no error.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        _ => {
+            if asks_for_json {
+                let mut json = failed(schema::from_clap(error), Instant::now()).json();
+                json.push('\n');
+                let _ = write_stdout(&json);
+            }
+            let _ = error.print();
+            ExitCode::from(Kind::Usage.exit_code())
+        }
+    }
+}
+
+/// Logs go to stderr: warnings by default, more with `-v`, or as `MEDTAINER_LOG` says.
+fn start_logging(options: &Options, env: &Env) {
+    use tracing_subscriber::EnvFilter;
+    let default = if options.verbose { "info,medtainer_core=debug,medtainer=debug" } else { "error" };
+    let filter = env.get("MEDTAINER_LOG").and_then(|text| text.parse::<EnvFilter>().ok()).unwrap_or_else(|| EnvFilter::new(default));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}
+
+/// The first Ctrl-C or SIGTERM asks for an end, the second does not ask.
+fn watch_signals(cancel: CancellationToken) {
+    tokio::spawn(async move {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+            return;
+        };
+        for _ in 0..2 {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            if cancel.is_cancelled() {
+                std::process::exit(INTERRUPTED.into());
+            }
+            cancel.cancel();
+        }
+    });
+}

@@ -1,0 +1,286 @@
+//! An answer on stdout, everything else on stderr.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde_json::Value;
+
+use crate::answer::{Answer, Source};
+use crate::cli::options::{Color, Format, Options};
+use crate::env::Env;
+use crate::error::{Error, Result};
+use crate::output::{Column, Data, View};
+use crate::project;
+use crate::ui::table::{self, Look};
+
+/// Where and how this process writes.
+#[derive(Debug, Clone)]
+pub struct Printer {
+    options: Options,
+    width: Option<u16>,
+    stdout_color: bool,
+    stderr_color: bool,
+}
+
+impl Printer {
+    /// Looks at the terminal and at what the user asked for.
+    pub fn new(options: Options, env: &Env) -> Self {
+        let wanted = |terminal: bool| match options.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => terminal && env.get("NO_COLOR").is_none() && env.get("TERM") != Some("dumb"),
+        };
+        let width = io::stdout()
+            .is_terminal()
+            .then(|| {
+                env.get("COLUMNS")
+                    .and_then(|columns| columns.parse().ok())
+                    .or_else(|| rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col))
+                    .filter(|width| *width > 0)
+                    .unwrap_or(80)
+            })
+            .or_else(|| env.get("MEDTAINER_WIDTH").and_then(|width| width.parse().ok()));
+        Printer {
+            width,
+            stdout_color: wanted(io::stdout().is_terminal()),
+            stderr_color: wanted(io::stderr().is_terminal()),
+            options,
+        }
+    }
+
+    /// Prints an answer, and says on stderr what the reader should know besides.
+    pub fn answer(&self, answer: &Answer, view: View) -> Result<()> {
+        let mut out = String::new();
+        let format = self.options.format();
+        match &answer.outcome {
+            Ok(data) => {
+                self.warnings(answer);
+                match (format, &self.options.jq) {
+                    (_, Some(filter)) => out = project::jq_lines(filter, &answer.json())?,
+                    (Format::Json, None) => self.json(answer, data, &mut out)?,
+                    (Format::Ndjson, None) => self.ndjson(data, view, &mut out)?,
+                    (Format::Csv, None) => self.csv(data, view, &mut out)?,
+                    (Format::Table, None) => self.table(answer, data, view, &mut out)?,
+                }
+            }
+            Err(error) => {
+                self.warnings(answer);
+                if format == Format::Json || format == Format::Ndjson {
+                    out = answer.json();
+                    out.push('\n');
+                }
+                self.error(error);
+            }
+        }
+        write_stdout(&out)?;
+        if format == Format::Table && answer.outcome.is_ok() {
+            self.footer(answer, view);
+        }
+        Ok(())
+    }
+
+    fn json(&self, answer: &Answer, data: &Data, out: &mut String) -> Result<()> {
+        match &self.options.answer.fields {
+            None => out.push_str(&answer.json()),
+            Some(fields) => {
+                let narrowed = Answer {
+                    outcome: Ok(Data {
+                        json: project::fields(&data.json, fields)?,
+                        count: data.count,
+                        complete: data.complete,
+                        next: data.next.clone(),
+                    }),
+                    metadata: answer.metadata.clone(),
+                };
+                out.push_str(&narrowed.json());
+            }
+        }
+        out.push('\n');
+        Ok(())
+    }
+
+    fn rows(&self, data: &Data, view: View) -> Result<Vec<Value>> {
+        let json = match &self.options.answer.fields {
+            Some(fields) => project::fields(&data.json, fields)?,
+            None => data.json.clone(),
+        };
+        let mut value: Value = serde_json::from_str(json.get())
+            .map_err(|e| Error::internal("the answer is not JSON").because(e))?;
+        match view {
+            View::Table(_) => match value.get_mut("items").map(Value::take) {
+                Some(Value::Array(items)) => Ok(items),
+                _ => Ok(Vec::new()),
+            },
+            View::Record(_) | View::Text => Ok(vec![value]),
+        }
+    }
+
+    fn ndjson(&self, data: &Data, view: View, out: &mut String) -> Result<()> {
+        for row in self.rows(data, view)? {
+            out.push_str(&row.to_string());
+            out.push('\n');
+        }
+        Ok(())
+    }
+
+    fn csv(&self, data: &Data, view: View, out: &mut String) -> Result<()> {
+        let names: Vec<String> = match (&self.options.answer.fields, view) {
+            (Some(fields), _) => project::names(fields).map(str::to_owned).collect(),
+            (None, View::Table(columns) | View::Record(columns)) => {
+                columns.iter().map(|column| column.path.to_owned()).collect()
+            }
+            (None, View::Text) => vec!["text".to_owned()],
+        };
+        let failed = |e: csv::Error| Error::internal("the answer could not be written as CSV").because(e);
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(&names).map_err(failed)?;
+        for row in self.rows(data, view)? {
+            let cells = names.iter().map(|name| match table::at(&row, name) {
+                Value::Null => String::new(),
+                Value::String(text) => text.clone(),
+                Value::Array(values) => values
+                    .iter()
+                    .map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned))
+                    .collect::<Vec<_>>()
+                    .join(";"),
+                other => other.to_string(),
+            });
+            writer.write_record(cells).map_err(failed)?;
+        }
+        let bytes = writer.into_inner().map_err(|e| Error::internal("the answer could not be written as CSV").because(e))?;
+        out.push_str(&String::from_utf8_lossy(&bytes));
+        Ok(())
+    }
+
+    fn table(&self, answer: &Answer, data: &Data, view: View, out: &mut String) -> Result<()> {
+        let look = Look { width: self.width, color: self.stdout_color, now: chrono::Utc::now() };
+        let rows = self.rows(data, view)?;
+        let chosen = |columns: &'static [Column]| -> Vec<Column> {
+            match &self.options.answer.fields {
+                None => columns.to_vec(),
+                Some(fields) => project::names(fields)
+                    .map(|name| {
+                        columns.iter().copied().find(|column| column.path == name).unwrap_or_else(|| {
+                            // A few short names, for the length of one print.
+                            let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
+                            Column::text(name, name)
+                        })
+                    })
+                    .collect(),
+            }
+        };
+        match view {
+            View::Text => {
+                let text = rows.first().and_then(|row| row.get("text")).and_then(Value::as_str).unwrap_or_default();
+                out.push_str(text);
+                if !text.ends_with('\n') && !text.is_empty() {
+                    out.push('\n');
+                }
+            }
+            View::Table(_) if rows.is_empty() => self.say(if answer.metadata.source.is_none() {
+                "Nothing to show."
+            } else {
+                "Nothing found."
+            }),
+            View::Table(columns) => out.push_str(&table::table(&chosen(columns), &rows, look)),
+            View::Record(columns) => {
+                for row in &rows {
+                    out.push_str(&table::record(&chosen(columns), row, look));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn footer(&self, answer: &Answer, view: View) {
+        let meta = &answer.metadata;
+        let mut parts = Vec::new();
+        if let (View::Table(_), Some(count)) = (view, meta.count)
+            && count > 0
+        {
+            parts.push(format!("{count} {}", if count == 1 { "row" } else { "rows" }));
+        }
+        match meta.source {
+            Some(Source::Sample) => parts.push("sample data".to_owned()),
+            Some(Source::Live) => parts.push("live".to_owned()),
+            Some(Source::Stale) => parts.push("STALE".to_owned()),
+            Some(Source::Cached) | None => {}
+        }
+        if let Some(as_of) = meta.as_of {
+            let now = chrono::Utc::now();
+            parts.push(format!("as of {}", table::show(crate::output::Format::Age, &as_of.to_rfc3339().into(), now)));
+        }
+        if let Some(next) = &meta.next {
+            parts.push(format!("more: --after {next}"));
+        }
+        if !parts.is_empty() {
+            self.say(&parts.join(" · "));
+        }
+    }
+
+    fn warnings(&self, answer: &Answer) {
+        for warning in &answer.metadata.warnings {
+            self.labelled("warning", "33", warning);
+        }
+    }
+
+    /// Prints an error and its hint; with `-v` what caused it.
+    pub fn error(&self, error: &Error) {
+        self.write_error("error", "31", error.message());
+        if let Some(candidates) = error.details_value().and_then(|details| details.get("candidates")).and_then(Value::as_array) {
+            for candidate in candidates {
+                let text = |name: &str| candidate.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+                write_stderr(&format!("  {}  {}\n", text("id"), text("label")));
+            }
+        }
+        if let Some(hint) = error.hint_text() {
+            self.write_error("hint", "36", hint);
+        }
+        if self.options.verbose {
+            for cause in error.causes() {
+                self.write_error("cause", "2", &cause);
+            }
+        }
+    }
+
+    /// Says something that is not the answer.
+    pub fn say(&self, text: &str) {
+        if !self.options.quiet {
+            write_stderr(&format!("{text}\n"));
+        }
+    }
+
+    /// A sentence the reader should not miss.
+    pub fn warn(&self, text: &str) {
+        self.labelled("warning", "33", text);
+    }
+
+    fn labelled(&self, label: &str, color: &str, text: &str) {
+        if !self.options.quiet {
+            self.write_error(label, color, text);
+        }
+    }
+
+    fn write_error(&self, label: &str, color: &str, text: &str) {
+        if self.stderr_color {
+            write_stderr(&format!("\u{1b}[{color}m{label}:\u{1b}[0m {text}\n"));
+        } else {
+            write_stderr(&format!("{label}: {text}\n"));
+        }
+    }
+}
+
+/// Writes to stdout; a reader that went away is no error of ours.
+pub fn write_stdout(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::internal("stdout cannot be written").hint("Is the disk full?").because(e))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn write_stderr(text: &str) {
+    // When stderr is gone there is nobody left to tell.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}

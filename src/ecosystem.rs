@@ -1,0 +1,105 @@
+//! What an ecosystem brings: its provider as data, its commands, its collections, its sandbox.
+
+use std::net::Ipv4Addr;
+
+use crate::config::Schedule;
+use crate::http::Service;
+use crate::sandbox::{self, Running, Trouble};
+use crate::sync::Collection;
+use crate::tree::Group;
+use crate::values::Span;
+
+/// Everything particular to one provider.
+pub struct Ecosystem {
+    /// The provider as data: base URL, limits, headers, credentials.
+    pub service: &'static Service,
+    /// Its commands.
+    pub group: fn() -> Group,
+    /// What is kept in the store.
+    pub collections: &'static [&'static dyn Collection],
+    /// Its imitation.
+    pub sandbox: Sandbox,
+    /// The request that proves a credential: sent by `auth login` and `doctor`.
+    pub probe: for<'a> fn(&'a crate::context::Context) -> futures::future::BoxFuture<'a, crate::Result<String>>,
+    /// What the daemon runs unless the configuration says otherwise: a name, the command's words,
+    /// and when.
+    pub schedules: fn() -> Vec<(String, Schedule)>,
+}
+
+/// An imitation of a provider.
+pub struct Sandbox {
+    /// Its routes; the argument is what `sandbox serve` was told.
+    pub router: fn(&SandboxOptions) -> axum::Router,
+    /// Values it accepts for the fields of the credential.
+    pub credentials: &'static [(&'static str, &'static str)],
+}
+
+/// What an imitation is told.
+#[derive(Debug, Clone)]
+pub struct SandboxOptions {
+    /// How many records its largest collection has.
+    pub records: usize,
+    /// What its data is drawn from; the same number gives the same data.
+    pub seed: u64,
+    /// Whether it has rate limits, and says so in its headers.
+    pub limits: bool,
+    /// Requests in ten seconds, instead of the provider's own number.
+    pub rate: Option<u32>,
+    /// What goes wrong.
+    pub troubles: Vec<Trouble>,
+}
+
+impl Default for SandboxOptions {
+    fn default() -> Self {
+        SandboxOptions { records: 1_206, seed: 1, limits: true, rate: None, troubles: Vec::new() }
+    }
+}
+
+/// Imitations that are being served.
+#[derive(Debug)]
+pub struct Sandboxes(Vec<(&'static str, Running)>);
+
+impl Sandboxes {
+    /// Serves the imitation of each ecosystem on a loopback port of its own: `port` and those after
+    /// it, or free ones.
+    pub async fn start(
+        ecosystems: &[&'static Ecosystem],
+        options: impl Fn(&Ecosystem) -> SandboxOptions,
+        port: Option<u16>,
+    ) -> std::io::Result<Self> {
+        let mut running = Vec::new();
+        for (i, ecosystem) in (0u16..).zip(ecosystems) {
+            let address = (Ipv4Addr::LOCALHOST, port.map_or(0, |port| port.saturating_add(i))).into();
+            let router = (ecosystem.sandbox.router)(&options(ecosystem));
+            running.push((ecosystem.service.name, sandbox::serve(router, address).await?));
+        }
+        Ok(Sandboxes(running))
+    }
+
+    /// The base URL of each ecosystem.
+    pub fn urls(&self) -> impl Iterator<Item = (&'static str, String)> {
+        self.0.iter().map(|(name, running)| (*name, running.url()))
+    }
+
+    /// The base URL of one ecosystem.
+    pub fn url(&self, name: &str) -> Option<String> {
+        self.urls().find(|(known, _)| *known == name).map(|(_, url)| url)
+    }
+
+    /// Takes no more requests and waits a second for the answers under way.
+    pub async fn stop(self) -> std::io::Result<()> {
+        for (_, running) in self.0 {
+            running.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+/// How long a read waits for a provider before it answers with what it has.
+pub const READ_TIMEOUT: Span = Span::seconds(30);
+
+impl std::fmt::Debug for Ecosystem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ecosystem").field("service", &self.service.name).finish()
+    }
+}

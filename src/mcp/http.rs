@@ -1,0 +1,149 @@
+//! MCP over Streamable HTTP at `/mcp`, for every revision, without sessions.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::serve::ListenerExt;
+use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{Principal, Server, keys};
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::store::Business;
+
+/// How the server is reached.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Names of this machine that clients use, besides the loopback ones.
+    pub hosts: Vec<String>,
+}
+
+/// A bound server, not yet serving.
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Listen {
+    /// Takes the port.
+    pub async fn bind(&self) -> Result<Bound> {
+        let failed = |e: std::io::Error| {
+            Error::conflict(format!("`{}` cannot be listened on", self.address))
+                .hint("Is another server there? `--listen 127.0.0.1:0` takes a free port.")
+                .because(e)
+        };
+        let listener = TcpListener::bind(self.address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Bound { listener, address })
+    }
+}
+
+#[derive(Clone)]
+struct Gate {
+    app: Arc<App>,
+    required: bool,
+}
+
+/// Serves until cancelled; calls under way get ten seconds to end.
+///
+/// On another address than loopback every request needs an API key.
+pub async fn serve(app: Arc<App>, business: Business, bound: Bound, listen: &Listen, cancel: CancellationToken) -> Result<()> {
+    let server = Server::new(app.clone(), business);
+    let mut hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    hosts.push(bound.address.ip().to_string());
+    hosts.extend(listen.hosts.iter().cloned());
+    let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(false)
+        .with_json_response(true)
+        .with_allowed_hosts(hosts)
+        .with_allowed_origins(["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"])
+        .enforce_origin_validation()
+        .with_cancellation_token(cancel.child_token());
+    let service = StreamableHttpService::new(move || Ok(server.clone()), Arc::new(NeverSessionManager::default()), config);
+    let gate = Gate { app: app.clone(), required: !bound.address.ip().is_loopback() };
+    let router = axum::Router::new()
+        .route_service("/mcp", service)
+        .layer(middleware::from_fn_with_state(gate, admit))
+        .route("/health", get(|| async { "ok\n" }))
+        .route("/ready", get(ready).with_state(app));
+    let listener = bound.listener.tap_io(|stream| {
+        // Replies in several small writes would wait for the peer's delayed acknowledgement.
+        if let Err(e) = stream.set_nodelay(true) {
+            tracing::debug!("TCP_NODELAY could not be set: {e}");
+        }
+    });
+    let asked = cancel.clone();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(async move { asked.cancelled().await });
+    let late = async {
+        cancel.cancelled().await;
+        tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+    };
+    tokio::select! {
+        done = serving.into_future() => done.map_err(|e| Error::internal("the server stopped").because(e)),
+        () = late => Ok(()),
+    }
+}
+
+async fn ready(State(app): State<Arc<App>>) -> Response {
+    let check = async {
+        let desk = app.desk(&Business::default()).await?;
+        let (have, want) = desk.store.versions().await?;
+        Ok::<_, Error>(have == Some(want))
+    };
+    match check.await {
+        Ok(true) => "ready\n".into_response(),
+        Ok(false) => (StatusCode::SERVICE_UNAVAILABLE, "the database is not migrated\n").into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response(),
+    }
+}
+
+/// Lets a request pass that has a valid key, or needs none.
+async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    match presented(request.headers()) {
+        Some(key) => match name_of(&gate.app, &key).await {
+            Ok(Some(name)) => {
+                request.extensions_mut().insert(Principal(name));
+                next.run(request).await
+            }
+            Ok(None) => refused("the API key is not valid"),
+            Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "keys cannot be checked: the database does not answer\n").into_response(),
+        },
+        None if gate.required => refused("this server needs an API key"),
+        None => next.run(request).await,
+    }
+}
+
+fn presented(headers: &HeaderMap) -> Option<String> {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    if let Some(key) = text("x-api-key") {
+        return Some(key.to_owned());
+    }
+    let authorization = text(header::AUTHORIZATION.as_str())?;
+    let (scheme, key) = authorization.split_once(' ').unwrap_or((authorization, ""));
+    // A credential of another kind is one that is not valid, not one that is not there.
+    Some(if scheme.eq_ignore_ascii_case("bearer") { key.trim().to_owned() } else { String::new() })
+}
+
+async fn name_of(app: &App, key: &str) -> Result<Option<String>> {
+    let desk = app.desk(&Business::default()).await?;
+    let mut conn = desk.store.pool().acquire().await?;
+    keys::check(&mut conn, key).await
+}
+
+fn refused(why: &str) -> Response {
+    let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+    let text = format!("{why}; `medtainer mcp keys create NAME` makes one, send it as X-API-Key\n");
+    (StatusCode::UNAUTHORIZED, challenge, text).into_response()
+}

@@ -1,0 +1,170 @@
+//! Runs one command for one caller: the same steps for a terminal, a model and a schedule.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use chrono::Utc;
+use clap::ArgMatches;
+use serde_json::{Map, Value, json};
+
+use crate::answer::{Answer, Metadata};
+use crate::app::App;
+use crate::context::{Context, Invocation};
+use crate::error::{Error, Kind, Result};
+use crate::output::Data;
+use crate::postgres::Cluster;
+use crate::schema;
+use crate::store::audit::Execution;
+use crate::store::needs_migration;
+use crate::tree::{self, Leaf, Parsed, Runnable};
+
+/// Runs a command with parsed arguments and records the call.
+pub async fn run(app: &Arc<App>, path: &[&str], leaf: &Leaf, matches: ArgMatches, invocation: Invocation) -> Answer {
+    let params = Value::Object(schema::given(&leaf.clap(), &matches));
+    let mut matches = matches;
+    let parsed = match leaf.parse(&mut matches) {
+        Ok(Parsed::Command(command)) => Ok(command),
+        Ok(Parsed::Chore(_)) => Err(Error::internal(format!("`{}` is not for this caller", path.join(" ")))),
+        Err(error) => Err(schema::from_clap(&error)),
+    };
+    call(app, path, leaf, parsed, params, invocation).await
+}
+
+/// Parses JSON arguments with the command's own parser, runs it and records the call; bad arguments
+/// are recorded too.
+pub async fn run_json(app: &Arc<App>, path: &[&str], leaf: &Leaf, given: &Map<String, Value>, invocation: Invocation) -> Answer {
+    let parsed = schema::parse(leaf.clap(), given).and_then(|mut matches| match leaf.parse(&mut matches) {
+        Ok(Parsed::Command(command)) => Ok(command),
+        Ok(Parsed::Chore(_)) => Err(Error::internal(format!("`{}` is not for this caller", path.join(" ")))),
+        Err(error) => Err(schema::from_clap(&error)),
+    });
+    call(app, path, leaf, parsed, Value::Object(given.clone()), invocation).await
+}
+
+async fn call(
+    app: &Arc<App>,
+    path: &[&str],
+    leaf: &Leaf,
+    command: Result<Box<dyn Runnable>>,
+    params: Value,
+    invocation: Invocation,
+) -> Answer {
+    let (started, clock) = (Utc::now(), Instant::now());
+    let business = invocation.business.clone();
+    let caller = invocation.caller;
+    let principal = invocation.principal.clone();
+    let cx = match app.desk(&business).await {
+        Ok(desk) => Context::new(app.clone(), desk, invocation),
+        Err(error) => {
+            let metadata = Metadata { business: business.to_string(), ..Metadata::default() };
+            return Answer { outcome: Err(error), metadata };
+        }
+    };
+    let outcome = match command {
+        Ok(command) => {
+            let outcome = attempt(&cx, command.as_ref()).await;
+            strict(&cx, outcome)
+        }
+        Err(error) => Err(error),
+    };
+    let mut metadata = cx.metadata();
+    metadata.business = business.to_string();
+    match &outcome {
+        Ok(data) => {
+            metadata.count = data.count;
+            metadata.complete &= data.complete;
+            metadata.next.clone_from(&data.next);
+        }
+        Err(_) => metadata.complete = false,
+    }
+
+    let mut row = Execution::new(tree::audit_name(path, leaf), path.join(" "), leaf.effect.as_str(), caller, &params)
+        .timed(started, clock.elapsed())
+        .calls(u32::try_from(metadata.calls).unwrap_or(u32::MAX));
+    if let Some(principal) = principal {
+        row = row.principal(principal);
+    }
+    if let Some(account) = &metadata.account {
+        row = row.account(account.clone());
+    }
+    row = match &outcome {
+        Ok(_) => row.answered("success", metadata.source.map(|source| source.as_str()), summary(&metadata)),
+        Err(error) => row.failed(error, &params),
+    };
+    // What was asked of providers is written down before the call itself is.
+    let flushed = cx.desk().gateway.flush().await;
+    let recorded = match cx.desk().recorder.record(row.clone()).await {
+        Err(error) if is_down(&error) && cx.ensure_database().await.is_ok() => cx.desk().recorder.record(row).await,
+        done => done,
+    };
+    match (flushed, recorded) {
+        (Ok(()), Ok(id)) => metadata.execution_id = Some(id),
+        (_, Ok(id)) => {
+            metadata.execution_id = Some(id);
+            metadata.warnings.push("the requests of this call could not be recorded".to_owned());
+        }
+        (_, Err(error)) => {
+            tracing::warn!(kind = %error.kind(), "the call could not be recorded");
+            metadata.warnings.push("this call could not be recorded in the audit trail".to_owned());
+        }
+    }
+    metadata.latency_ms = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Answer { outcome, metadata }
+}
+
+fn summary(metadata: &Metadata) -> Map<String, Value> {
+    let mut summary = Map::new();
+    summary.insert("complete".into(), metadata.complete.into());
+    if let Some(count) = metadata.count {
+        summary.insert("count".into(), count.into());
+    }
+    if let Some(as_of) = metadata.as_of {
+        summary.insert("as_of".into(), json!(as_of));
+    }
+    if !metadata.warnings.is_empty() {
+        summary.insert("warnings".into(), metadata.warnings.len().into());
+    }
+    summary
+}
+
+/// Runs it; once more when the tables turn out to be missing or old, or the database to be down.
+async fn attempt(cx: &Context, command: &dyn Runnable) -> Result<Data> {
+    for _ in 0..2 {
+        match cancellable(cx, command).await {
+            Err(error) if needs_migration(&error) => cx.desk().store.prepare().await?,
+            Err(error) if is_down(&error) && !cx.has_sent() => cx.ensure_database().await?,
+            done => return done,
+        }
+    }
+    cancellable(cx, command).await
+}
+
+async fn cancellable(cx: &Context, command: &dyn Runnable) -> Result<Data> {
+    let cancel = cx.cancel().clone();
+    let work = command.run(cx);
+    tokio::pin!(work);
+    tokio::select! {
+        done = &mut work => return done,
+        () = cancel.cancelled() => {}
+    }
+    // What it is doing may want to end cleanly: a sync commits its page.
+    match tokio::time::timeout(std::time::Duration::from_secs(10), work).await {
+        Ok(done) => done,
+        Err(_) => Err(Error::unavailable("it was interrupted")),
+    }
+}
+
+fn is_down(error: &Error) -> bool {
+    std::error::Error::source(error)
+        .and_then(|cause| cause.downcast_ref::<sqlx::Error>())
+        .is_some_and(Cluster::is_down)
+}
+
+fn strict(cx: &Context, outcome: Result<Data>) -> Result<Data> {
+    let data = outcome?;
+    if cx.is_strict() && !cx.is_fresh_and_whole() {
+        return Err(Error::new(Kind::Stale, "the data is stale or not whole, and `--strict` asked for neither")
+            .hint(cx.metadata().warnings.first().cloned().unwrap_or_else(|| "Run it again without `--strict`.".to_owned())));
+    }
+    Ok(data)
+}

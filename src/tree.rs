@@ -1,0 +1,264 @@
+//! The command tree: groups and leaves, registered by hand, walked by every face.
+//!
+//! A leaf is a command with its types erased to a few function pointers, so that a hundred
+//! commands cost a hundred small functions and nothing at start-up.
+
+use std::fmt::Debug;
+
+use clap::ArgMatches;
+use futures::future::BoxFuture;
+use schemars::{Schema, SchemaGenerator};
+
+use crate::cli::Host;
+use crate::command::{Chore, Command, Effect};
+use crate::context::Context;
+use crate::error::Result;
+use crate::output::{Data, Output, View};
+
+/// A folder of commands.
+#[derive(Debug)]
+pub struct Group {
+    /// Its word on the command line.
+    pub name: &'static str,
+    /// What it holds, for the help.
+    pub about: &'static str,
+    /// Other words for it.
+    pub aliases: &'static [&'static str],
+    nodes: Vec<Node>,
+}
+
+/// What a group holds.
+#[derive(Debug)]
+pub enum Node {
+    /// A folder below.
+    Group(Group),
+    /// A command.
+    Leaf(Leaf),
+}
+
+/// A command with its types erased.
+#[derive(Debug)]
+pub struct Leaf {
+    /// Its word on the command line.
+    pub name: &'static str,
+    /// What it can change.
+    pub effect: Effect,
+    /// Its name in the system being replaced.
+    pub catalog: Option<&'static str>,
+    /// Whether it runs until it is told to end, for many callers at once.
+    pub serves: bool,
+    /// How a person sees its answer.
+    pub view: fn() -> View,
+    /// The schema of its `data`.
+    pub output: fn(&mut SchemaGenerator) -> Schema,
+    augment: fn(clap::Command) -> clap::Command,
+    body: Body,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Body {
+    Command(fn(&mut ArgMatches) -> Result<Box<dyn Runnable>, clap::Error>),
+    Chore(fn(&mut ArgMatches) -> Result<Box<dyn Doable>, clap::Error>),
+}
+
+/// A parsed command, ready to run.
+#[derive(Debug)]
+pub enum Parsed {
+    /// One that every face can run.
+    Command(Box<dyn Runnable>),
+    /// One of the house.
+    Chore(Box<dyn Doable>),
+}
+
+/// A parsed [`Command`], erased.
+pub trait Runnable: Debug + Send + Sync {
+    /// Runs it.
+    fn run<'a>(&'a self, cx: &'a Context) -> BoxFuture<'a, Result<Data>>;
+}
+
+/// A parsed [`Chore`], erased.
+pub trait Doable: Debug + Send + Sync {
+    /// Runs it.
+    fn run<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<Data>>;
+}
+
+#[derive(Debug)]
+struct AsCommand<C>(C);
+
+impl<C: Command> Runnable for AsCommand<C> {
+    fn run<'a>(&'a self, cx: &'a Context) -> BoxFuture<'a, Result<Data>> {
+        Box::pin(async move { self.0.run(cx).await?.into_data() })
+    }
+}
+
+#[derive(Debug)]
+struct AsChore<C>(C);
+
+impl<C: Chore> Doable for AsChore<C> {
+    fn run<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<Data>> {
+        Box::pin(async move { self.0.run(host).await?.into_data() })
+    }
+}
+
+impl Group {
+    /// An empty group.
+    pub fn new(name: &'static str, about: &'static str) -> Self {
+        Group { name, about, aliases: &[], nodes: Vec::new() }
+    }
+
+    /// Other words for the group.
+    #[must_use]
+    pub fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
+    /// Adds a command.
+    #[must_use]
+    pub fn command<C: Command>(mut self, name: &'static str) -> Self {
+        self.nodes.push(Node::Leaf(Leaf {
+            name,
+            effect: C::EFFECT,
+            catalog: C::CATALOG,
+            serves: false,
+            view: C::Output::view,
+            output: <C::Output as schemars::JsonSchema>::json_schema,
+            augment: C::augment_args,
+            body: Body::Command(|matches| Ok(Box::new(AsCommand(C::from_arg_matches_mut(matches)?)))),
+        }));
+        self
+    }
+
+    /// Adds a command of the house.
+    #[must_use]
+    pub fn chore<C: Chore>(mut self, name: &'static str) -> Self {
+        self.nodes.push(Node::Leaf(Leaf {
+            name,
+            effect: C::EFFECT,
+            catalog: None,
+            serves: C::SERVES,
+            view: C::Output::view,
+            output: <C::Output as schemars::JsonSchema>::json_schema,
+            augment: C::augment_args,
+            body: Body::Chore(|matches| Ok(Box::new(AsChore(C::from_arg_matches_mut(matches)?)))),
+        }));
+        self
+    }
+
+    /// Adds a group below.
+    #[must_use]
+    pub fn group(mut self, group: Group) -> Self {
+        self.nodes.push(Node::Group(group));
+        self
+    }
+
+    /// What the group holds, in the order it was registered.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Every leaf below with its path, in the order of registration.
+    pub fn leaves(&self) -> Vec<(Vec<&'static str>, &Leaf)> {
+        let mut leaves = Vec::new();
+        self.collect(&mut Vec::new(), &mut leaves);
+        leaves
+    }
+
+    fn collect<'a>(&'a self, path: &mut Vec<&'static str>, leaves: &mut Vec<(Vec<&'static str>, &'a Leaf)>) {
+        for node in &self.nodes {
+            match node {
+                Node::Group(group) => {
+                    path.push(group.name);
+                    group.collect(path, leaves);
+                    path.pop();
+                }
+                Node::Leaf(leaf) => {
+                    let mut path = path.clone();
+                    path.push(leaf.name);
+                    leaves.push((path, leaf));
+                }
+            }
+        }
+    }
+
+    /// The leaf a tool call names: by its tool name, or by its catalog name as it is or with `_`
+    /// for `.`.
+    pub fn tool(&self, name: &str) -> Option<(Vec<&'static str>, &Leaf)> {
+        self.leaves().into_iter().find(|(path, leaf)| {
+            leaf.is_tool()
+                && (tool_name(path) == name
+                    || leaf.catalog.is_some_and(|catalog| catalog == name || catalog.replace('.', "_") == name))
+        })
+    }
+
+    /// The clap command of this group and all below.
+    pub fn clap(&self) -> clap::Command {
+        let mut command = clap::Command::new(self.name)
+            .about(self.about)
+            .visible_aliases(self.aliases.iter().copied())
+            .subcommand_required(true)
+            .arg_required_else_help(true);
+        for node in &self.nodes {
+            command = command.subcommand(match node {
+                Node::Group(group) => group.clap(),
+                Node::Leaf(leaf) => leaf.clap(),
+            });
+        }
+        command
+    }
+
+    /// Follows parsed subcommands down to the leaf they name and its own matches.
+    pub fn resolve(&self, matches: ArgMatches) -> Option<(Vec<&'static str>, &Leaf, ArgMatches)> {
+        let mut group = self;
+        let mut matches = matches;
+        let mut path = Vec::new();
+        loop {
+            let (name, below) = matches.remove_subcommand()?;
+            matches = below;
+            let node = group.nodes.iter().find(|node| match node {
+                Node::Group(group) => group.name == name,
+                Node::Leaf(leaf) => leaf.name == name,
+            })?;
+            match node {
+                Node::Group(next) => {
+                    path.push(next.name);
+                    group = next;
+                }
+                Node::Leaf(leaf) => {
+                    path.push(leaf.name);
+                    return Some((path, leaf, matches));
+                }
+            }
+        }
+    }
+}
+
+impl Leaf {
+    /// Its clap command, with its arguments and help.
+    pub fn clap(&self) -> clap::Command {
+        (self.augment)(clap::Command::new(self.name))
+    }
+
+    /// Whether other faces than the terminal may run it.
+    pub fn is_tool(&self) -> bool {
+        matches!(self.body, Body::Command(_))
+    }
+
+    /// The command with the values that were parsed.
+    pub fn parse(&self, matches: &mut ArgMatches) -> Result<Parsed, clap::Error> {
+        match self.body {
+            Body::Command(parse) => parse(matches).map(Parsed::Command),
+            Body::Chore(parse) => parse(matches).map(Parsed::Chore),
+        }
+    }
+}
+
+/// The MCP name of the command at `path`.
+pub fn tool_name(path: &[&str]) -> String {
+    path.join("_").replace('-', "_")
+}
+
+/// The name the audit trail keeps: the catalog name where there is one, else the path with dots.
+pub fn audit_name(path: &[&str], leaf: &Leaf) -> String {
+    leaf.catalog.map_or_else(|| path.join("."), str::to_owned)
+}

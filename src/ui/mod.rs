@@ -1,0 +1,4 @@
+//! What a person sees: tables, records, progress and questions.
+
+pub mod progress;
+pub mod table;
