@@ -1,1 +1,3 @@
+//! medtainer, the program.
+
 fn main() {}

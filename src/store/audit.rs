@@ -1,0 +1,351 @@
+//! The audit trail: one row in `tool_executions` for every call, durable before the caller goes on.
+//!
+//! A one-shot command commits its row by itself. Servers share commits: callers hand their rows to
+//! one task, which inserts what has gathered while the last commit was under way, in one statement
+//! and one commit, and wakes each caller with the id of its row. The queue is bounded: when Postgres
+//! is slower than the callers, they wait, and no backlog hides.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use sqlx::PgConnection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Store, redact, storable};
+use crate::{Error, Result};
+
+/// Who made the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// A person at a terminal.
+    Terminal,
+    /// A shell script or cron: no terminal.
+    Script,
+    /// A client of the MCP server.
+    Mcp,
+    /// The daemon.
+    Schedule,
+}
+
+impl Caller {
+    /// The name in the audit trail.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Caller::Terminal => "terminal",
+            Caller::Script => "script",
+            Caller::Mcp => "mcp",
+            Caller::Schedule => "schedule",
+        }
+    }
+}
+
+/// One call, as the trail keeps it. Made by [`Execution::new`]; nothing in it needs redacting again.
+#[derive(Debug, Clone)]
+pub struct Execution {
+    tool_name: String,
+    command: String,
+    effect: &'static str,
+    caller: Caller,
+    principal: Option<String>,
+    account: Option<String>,
+    params: String,
+    started: DateTime<Utc>,
+    duration: Duration,
+    outcome: Outcome,
+    calls: u32,
+    state: Option<&'static str>,
+}
+
+#[derive(Debug, Clone)]
+struct Outcome {
+    status: String,
+    summary: String,
+    source: Option<String>,
+    error_kind: Option<&'static str>,
+    error_message: Option<String>,
+    exit_code: u8,
+}
+
+impl Execution {
+    /// A call of a command: its catalog name, the words that name it, what it may do, who called,
+    /// and the arguments as they came. The arguments are redacted here (see [`redact`]).
+    pub fn new(
+        tool_name: impl Into<String>,
+        command: impl Into<String>,
+        effect: &'static str,
+        caller: Caller,
+        params: &Value,
+    ) -> Execution {
+        Execution {
+            tool_name: tool_name.into(),
+            command: command.into(),
+            effect,
+            caller,
+            principal: None,
+            account: None,
+            params: redact::params(params).to_string(),
+            started: Utc::now(),
+            duration: Duration::ZERO,
+            outcome: Outcome {
+                status: "success".into(),
+                summary: "{}".into(),
+                source: None,
+                error_kind: None,
+                error_message: None,
+                exit_code: 0,
+            },
+            calls: 0,
+            state: None,
+        }
+    }
+
+    /// The user, API key (its name, never the key) or schedule behind the call.
+    #[must_use]
+    pub fn principal(mut self, principal: impl Into<String>) -> Self {
+        self.principal = Some(principal.into());
+        self
+    }
+
+    /// The provider's account that was spoken to.
+    #[must_use]
+    pub fn account(mut self, account: impl Into<String>) -> Self {
+        self.account = Some(account.into());
+        self
+    }
+
+    /// When it began and how long it took.
+    #[must_use]
+    pub fn timed(mut self, started: DateTime<Utc>, duration: Duration) -> Self {
+        self.started = started;
+        self.duration = duration;
+        self
+    }
+
+    /// How many requests to providers it needed.
+    #[must_use]
+    pub fn calls(mut self, calls: u32) -> Self {
+        self.calls = calls;
+        self
+    }
+
+    /// How far a write has come: `planned`, `approved`, `sent` …
+    #[must_use]
+    pub fn state(mut self, state: &'static str) -> Self {
+        self.state = Some(state);
+        self
+    }
+
+    /// It answered. `summary` says how much and from where (`count`, `complete`, `as_of` …), and may
+    /// hold numbers, booleans, times and short words; no data of third parties.
+    #[must_use]
+    pub fn answered(
+        mut self,
+        status: &str,
+        source: Option<&str>,
+        summary: Map<String, Value>,
+    ) -> Self {
+        self.outcome.status = status.into();
+        self.outcome.source = source.map(Into::into);
+        self.outcome.summary = Value::Object(summary).to_string();
+        self
+    }
+
+    /// It failed. `params` are the arguments as they came: their personal values are taken out of
+    /// the message.
+    #[must_use]
+    pub fn failed(mut self, error: &Error, params: &Value) -> Self {
+        let kind = error.kind();
+        self.outcome.status = match kind {
+            crate::Kind::PendingApproval => "pending_approval".into(),
+            _ => "error".into(),
+        };
+        self.outcome.error_kind = Some(kind.as_str());
+        self.outcome.error_message = Some(redact::message(error.message(), params));
+        self.outcome.exit_code = kind.exit_code();
+        self
+    }
+}
+
+const INSERT: &str = "\
+insert into tool_executions
+    (tool_name, command, effect, caller, principal, account, params, timestamp, finished_at, duration_ms,
+     status, response, source, error_kind, error_message, exit_code, calls, state, host, pid, version)
+select tool_name, command, effect, caller, principal, account, params::jsonb, began,
+       began + make_interval(secs => duration_ms / 1000.0), duration_ms,
+       status, response::jsonb, source, error_kind, error_message, exit_code, calls, state, $18, $19, $20
+  from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+              $8::timestamptz[], $9::int[], $10::text[], $11::text[], $12::text[], $13::text[],
+              $14::text[], $15::smallint[], $16::int[], $17::text[])
+       with ordinality as row (tool_name, command, effect, caller, principal, account, params, began,
+              duration_ms, status, response, source, error_kind, error_message, exit_code, calls, state, place)
+ order by place
+returning id::bigint";
+
+/// Every statement here, for the test that describes them all.
+pub const STATEMENTS: &[(&str, &str)] = &[("audit::INSERT", INSERT)];
+
+/// Writes rows of the audit trail and tells their ids, in the order given; one statement. Inside a
+/// transaction they are durable when that commits.
+pub async fn insert(conn: &mut PgConnection, rows: &[Execution]) -> Result<Vec<i64>> {
+    // A column per argument: sixteen short loops, one statement for any number of rows.
+    fn column<T>(rows: &[Execution], field: impl Fn(&Execution) -> T) -> Vec<T> {
+        rows.iter().map(field).collect()
+    }
+    let mut ids: Vec<i64> = sqlx::query_scalar(INSERT)
+        .bind(column(rows, |row| shortened(&row.tool_name, 100)))
+        .bind(column(rows, |row| row.command.clone()))
+        .bind(column(rows, |row| row.effect))
+        .bind(column(rows, |row| row.caller.as_str()))
+        .bind(column(rows, |row| row.principal.clone()))
+        .bind(column(rows, |row| row.account.clone()))
+        .bind(column(rows, |row| storable(&row.params).into_owned()))
+        .bind(column(rows, |row| row.started))
+        .bind(column(rows, |row| {
+            i32::try_from(row.duration.as_millis()).unwrap_or(i32::MAX)
+        }))
+        .bind(column(rows, |row| shortened(&row.outcome.status, 20)))
+        .bind(column(rows, |row| {
+            storable(&row.outcome.summary).into_owned()
+        }))
+        .bind(column(rows, |row| {
+            row.outcome
+                .source
+                .as_deref()
+                .map(|text| shortened(text, 20))
+        }))
+        .bind(column(rows, |row| row.outcome.error_kind))
+        .bind(column(rows, |row| {
+            row.outcome
+                .error_message
+                .as_ref()
+                .map(|text| text.replace('\0', "\u{fffd}"))
+        }))
+        .bind(column(rows, |row| i16::from(row.outcome.exit_code)))
+        .bind(column(rows, |row| {
+            i32::try_from(row.calls).unwrap_or(i32::MAX)
+        }))
+        .bind(column(rows, |row| row.state))
+        .bind(host())
+        .bind(i32::try_from(std::process::id()).unwrap_or_default())
+        .bind(env!("CARGO_PKG_VERSION"))
+        .fetch_all(conn)
+        .await?;
+    // The sequence is drawn from in the order of the rows, whatever order they are returned in.
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+fn shortened(text: &str, letters: usize) -> String {
+    text.chars().filter(|&c| c != '\0').take(letters).collect()
+}
+
+/// The name of this machine, as the trail and the sync runs note it.
+pub fn host() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Where calls are recorded: the same for a one-shot command and for a server.
+#[derive(Debug, Clone)]
+pub struct Recorder(Way);
+
+#[derive(Debug, Clone)]
+enum Way {
+    Alone(Store),
+    Grouped(mpsc::Sender<Waiting>),
+}
+
+#[derive(Debug)]
+struct Waiting {
+    row: Execution,
+    done: oneshot::Sender<Result<i64>>,
+}
+
+// What waits at most for the next commit, and how many more callers may stand in line.
+const GROUP: usize = 256;
+const QUEUE: usize = 1024;
+
+impl Recorder {
+    /// One commit for each row: for a command that runs once.
+    pub fn alone(store: Store) -> Recorder {
+        Recorder(Way::Alone(store))
+    }
+
+    /// Commits shared by all callers: for servers. The task ends, with everything written, when the
+    /// last clone of the recorder is gone; await it before the process ends.
+    pub fn grouped(store: Store) -> (Recorder, tokio::task::JoinHandle<()>) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        (
+            Recorder(Way::Grouped(sender)),
+            tokio::spawn(commit_groups(store, receiver)),
+        )
+    }
+
+    /// Records a call; its row is durable when this returns its id.
+    pub async fn record(&self, row: Execution) -> Result<i64> {
+        match &self.0 {
+            Way::Alone(store) => {
+                let ids = insert_retrying(store, std::slice::from_ref(&row)).await?;
+                ids.first().copied().ok_or_else(lost)
+            }
+            Way::Grouped(queue) => {
+                let (done, committed) = oneshot::channel();
+                queue
+                    .send(Waiting { row, done })
+                    .await
+                    .map_err(|_| lost())?;
+                committed.await.map_err(|_| lost())?
+            }
+        }
+    }
+}
+
+fn lost() -> Error {
+    Error::internal("the call could not be recorded: the audit trail is closed")
+}
+
+async fn commit_groups(store: Store, mut queue: mpsc::Receiver<Waiting>) {
+    let mut group = Vec::with_capacity(GROUP);
+    // The next group is whatever came in while the last one was being committed.
+    while queue.recv_many(&mut group, GROUP).await > 0 {
+        let (rows, callers): (Vec<_>, Vec<_>) = group
+            .drain(..)
+            .map(|waiting| (waiting.row, waiting.done))
+            .unzip();
+        match insert_retrying(&store, &rows).await {
+            Ok(ids) if ids.len() == rows.len() => {
+                for (caller, id) in callers.into_iter().zip(ids) {
+                    // A caller that went away has its row all the same.
+                    caller.send(Ok(id)).ok();
+                }
+            }
+            // One row that Postgres will not take must not cost the others theirs.
+            _ => {
+                for (caller, row) in callers.into_iter().zip(rows) {
+                    let done = insert_retrying(&store, std::slice::from_ref(&row)).await;
+                    let done = done.and_then(|ids| ids.first().copied().ok_or_else(lost));
+                    caller.send(done).ok();
+                }
+            }
+        }
+    }
+}
+
+async fn insert_retrying(store: &Store, rows: &[Execution]) -> Result<Vec<i64>> {
+    match insert_once(store, rows).await {
+        Err(error) if super::needs_migration(&error) => {
+            store.prepare().await?;
+            insert_once(store, rows).await
+        }
+        done => done,
+    }
+}
+
+async fn insert_once(store: &Store, rows: &[Execution]) -> Result<Vec<i64>> {
+    // A single statement is its own transaction.
+    let mut conn = store.pool().acquire().await?;
+    insert(&mut conn, rows).await
+}

@@ -1,0 +1,121 @@
+//! Postgres as medtainer sees it: one pool per business, migrated when it turns out to be needed.
+//!
+//! A connection's `search_path` is set when it opens, so no query names a schema or a tenant and
+//! none can forget to. Migrations are not on the fast path (a migrator with nothing to do costs as
+//! much as a cached read): run the statement; when [`needs_migration`] says so, [`Store::prepare`]
+//! and run it once more. [`Store::retrying`] is those two steps in one.
+
+pub mod audit;
+mod business;
+mod json;
+mod prepare;
+pub mod redact;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use sqlx::PgPool;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
+
+pub use business::{Business, EXTENSIONS_SCHEMA};
+pub use json::storable;
+pub use prepare::needs_migration;
+
+use crate::Result;
+
+/// Every statement of the store, for the test that describes them all.
+pub const STATEMENTS: &[&[(&str, &str)]] = &[prepare::STATEMENTS, audit::STATEMENTS];
+
+/// The tables of one business. Cheap to clone; connects when first used.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    business: Business,
+    options: PgConnectOptions,
+    pool: PgPool,
+    migrator: &'static Migrator,
+}
+
+impl Store {
+    /// A store that will connect with these options: 1 connection for a one-shot command, at least
+    /// 10 for a server. Must be called inside a tokio runtime.
+    pub fn new(
+        options: PgConnectOptions,
+        business: Business,
+        migrator: &'static Migrator,
+        pool_size: u32,
+    ) -> Store {
+        let on_socket = options.get_socket().is_some() || options.get_host().starts_with('/');
+        let mut options = options
+            .options([("search_path", business.search_path())])
+            .application_name("medtainer");
+        if on_socket {
+            options = options.ssl_mode(PgSslMode::Disable);
+        }
+        let pool = PgPoolOptions::new()
+            .max_connections(pool_size)
+            .min_connections(0)
+            .test_before_acquire(false)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_lazy_with(options.clone());
+        Store(Arc::new(Inner {
+            business,
+            options,
+            pool,
+            migrator,
+        }))
+    }
+
+    /// The pool; every connection sees the tables of this business only.
+    pub fn pool(&self) -> &PgPool {
+        &self.0.pool
+    }
+
+    /// Whose tables these are.
+    pub fn business(&self) -> &Business {
+        &self.0.business
+    }
+
+    /// How a connection outside the pool is opened, search path included.
+    pub fn options(&self) -> &PgConnectOptions {
+        &self.0.options
+    }
+
+    /// Makes the schema, the extensions and the tables, as far as they are missing.
+    ///
+    /// Any number of processes may do so at once; an older database is brought up to date, and one
+    /// that a newer medtainer has migrated is refused.
+    pub async fn prepare(&self) -> Result<()> {
+        prepare::prepare(self).await
+    }
+
+    /// The newest migration the database has, and the newest this program knows. `None` where the
+    /// business has no tables yet.
+    pub async fn versions(&self) -> Result<(Option<i64>, i64)> {
+        prepare::versions(self).await
+    }
+
+    /// Runs the work; when it failed for want of a migration, migrates and runs it once more.
+    pub async fn retrying<T, F>(&self, mut work: F) -> Result<T>
+    where
+        F: for<'a> FnMut(&'a PgPool) -> BoxFuture<'a, Result<T>>,
+    {
+        match work(self.pool()).await {
+            Err(error) if needs_migration(&error) => {
+                self.prepare().await?;
+                work(self.pool()).await
+            }
+            done => done,
+        }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The options hold a password.
+        f.debug_tuple("Store").field(&self.0.business).finish()
+    }
+}

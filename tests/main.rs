@@ -1,0 +1,4 @@
+//! medtainer through its front door.
+
+mod database;
+mod store;
