@@ -64,7 +64,7 @@ pub fn record(columns: &[Column], item: &Value, look: Look) -> String {
 
 fn plain_table() -> Table {
     let mut table = Table::new();
-    table.load_preset(NOTHING).force_no_tty();
+    table.load_style(NOTHING).force_no_tty();
     table.enforce_styling();
     table
 }

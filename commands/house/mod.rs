@@ -1,0 +1,30 @@
+//! The house itself: everything that is not about one ecosystem.
+
+pub mod auth;
+pub mod completions;
+pub mod config;
+pub mod db;
+pub mod demo;
+pub mod doctor;
+pub mod man;
+pub mod mcp;
+pub mod quota;
+pub mod sandbox;
+pub mod sync;
+
+use medtainer_core::tree::Group;
+
+/// Adds the commands of the house to the tree.
+pub fn register(tree: Group) -> Group {
+    tree.group(auth::group())
+        .group(sync::group())
+        .group(mcp::group())
+        .group(db::group())
+        .group(sandbox::group())
+        .group(config::group())
+        .command::<quota::Quota>("quota")
+        .chore::<demo::Demo>("demo")
+        .chore::<doctor::Doctor>("doctor")
+        .chore::<completions::Completions>("completions")
+        .chore::<man::Man>("man")
+}

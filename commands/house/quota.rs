@@ -1,0 +1,51 @@
+//! `medtainer quota`: what providers still allow.
+
+use clap::Args;
+use medtainer_core::Result;
+use medtainer_core::command::Command;
+use medtainer_core::context::Context;
+use medtainer_core::http::{self, Standing};
+use medtainer_core::output::{Column, Page, Row};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// Show rate limits, what is left of them, and open breakers
+///
+/// All processes on one database share these: a limit that one of them learned holds for the others.
+#[derive(Debug, Args)]
+pub struct Quota;
+
+/// One account at one provider.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Allowance {
+    /// The provider and the account.
+    id: String,
+    #[serde(flatten)]
+    standing: Standing,
+}
+
+impl Row for Allowance {
+    const COLUMNS: &'static [Column] = &[
+        Column::id("Account", "id"),
+        Column::number("Per window", "max_requests"),
+        Column::number("Window (ms)", "window_ms"),
+        Column::number("Per day", "daily_limit"),
+        Column::number("Left today", "daily_remaining"),
+        Column::age("Blocked until", "blocked_until"),
+        Column::number("Failures", "failures"),
+        Column::age("Breaker until", "open_until"),
+    ];
+}
+
+impl Command for Quota {
+    type Output = Page<Allowance>;
+
+    async fn run(&self, cx: &Context) -> Result<Self::Output> {
+        let standings = http::standings(cx.pool()).await?;
+        let rows = standings.into_iter().map(|standing| Allowance {
+            id: format!("{}:{}", standing.service, standing.account),
+            standing,
+        });
+        Ok(Page::whole(rows.collect()))
+    }
+}
