@@ -1,15 +1,28 @@
 //! What a medtainer command is, and everything it leans on. Knows no vendor by name.
 
 pub mod answer;
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod command;
 pub mod config;
+pub mod context;
+pub mod daemon;
+pub mod ecosystem;
 pub mod env;
 pub mod error;
+pub mod http;
+pub mod mcp;
 pub mod output;
 pub mod paths;
+pub mod postgres;
 pub mod project;
+pub mod runner;
 pub mod sandbox;
 pub mod schema;
 pub mod store;
+pub mod sync;
+pub mod tree;
 pub mod ui;
 pub mod values;
 
