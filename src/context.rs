@@ -2,7 +2,6 @@
 //!
 //! A context belongs to one call. It collects what the envelope will say about the answer.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,14 +15,14 @@ use crate::answer::{Metadata, Source};
 use crate::app::{App, Desk};
 use crate::auth::Credential;
 use crate::cli::options::AnswerOptions;
-use crate::ecosystem::{Ecosystem, READ_TIMEOUT};
+use crate::ecosystem::{Ecosystem, Feed, READ_TIMEOUT};
 use crate::error::{Error, Kind, Result};
-use crate::http::{Call, Priority, Reply, Request};
+use crate::http::{Call, Gateway, Priority, Reply, Request, Service};
 use crate::postgres::Cluster;
 use crate::store::Business;
 use crate::store::audit::Caller;
-use crate::sync::{self, Collection, Mode};
-use crate::ui::progress::Watcher;
+use crate::sync::{self, Mode};
+use crate::ui::progress::{Step, Watcher};
 
 /// How a command is called, besides its arguments.
 #[derive(Clone)]
@@ -52,10 +51,10 @@ pub struct Invocation {
 pub struct Context {
     app: Arc<App>,
     desk: Arc<Desk>,
+    gateway: Gateway,
     invocation: Invocation,
     deadline: Option<Instant>,
     notes: Mutex<Notes>,
-    calls: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -65,4 +64,276 @@ struct Notes {
     account: Option<String>,
     warnings: Vec<String>,
     partial: bool,
+    stale: bool,
+}
+
+impl Context {
+    /// A context for one call.
+    pub(crate) fn new(app: Arc<App>, desk: Arc<Desk>, invocation: Invocation) -> Self {
+        let gateway = desk.gateway.metered();
+        let deadline = invocation.timeout.map(|timeout| Instant::now() + timeout);
+        Context { app, desk, gateway, invocation, deadline, notes: Mutex::default() }
+    }
+
+    /// The time, by this machine's clock.
+    pub fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+
+    /// Whose data this call is about.
+    pub fn business(&self) -> &Business {
+        &self.invocation.business
+    }
+
+    /// Ends the call early.
+    pub fn cancel(&self) -> &CancellationToken {
+        &self.invocation.cancel
+    }
+
+    /// The process it runs in.
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// What the business works with.
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    /// A connection that sees the tables of this business.
+    pub async fn db(&self) -> Result<PoolConnection<Postgres>> {
+        match self.desk.store.pool().acquire().await {
+            Ok(connection) => Ok(connection),
+            Err(error) if Cluster::is_down(&error) => {
+                self.ensure_database().await?;
+                Ok(self.desk.store.pool().acquire().await?)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes sure the database answers; starts the private Postgres when it does not run.
+    pub(crate) async fn ensure_database(&self) -> Result<()> {
+        let watcher = self.invocation.watcher.clone();
+        self.app.ensure_database(&move |text| watcher.say(text)).await
+    }
+
+    /// The argument's value, or the id a person chose where it was ambiguous.
+    pub fn chosen<'a>(&'a self, argument: &str, given: &'a str) -> &'a str {
+        match &self.invocation.chosen {
+            Some((name, id)) if name == argument => id,
+            _ => given,
+        }
+    }
+
+    /// Tells the reader something to know before trusting the answer.
+    pub fn warn(&self, text: impl Into<String>) {
+        let text = text.into();
+        let mut notes = self.notes();
+        if !notes.warnings.contains(&text) {
+            notes.warnings.push(text);
+        }
+    }
+
+    /// Says where the data came from and when it was last known to be true.
+    pub fn note_source(&self, source: Source, as_of: Option<DateTime<Utc>>) {
+        let mut notes = self.notes();
+        // Sample data is never called anything else.
+        notes.source = Some(if self.business().is_sandbox() { Source::Sample } else { source });
+        notes.stale = source == Source::Stale;
+        notes.as_of = as_of;
+    }
+
+    /// Says that the answer is not all there is.
+    pub fn note_partial(&self) {
+        self.notes().partial = true;
+    }
+
+    fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the envelope will say so far.
+    pub(crate) fn metadata(&self) -> Metadata {
+        let notes = self.notes();
+        Metadata {
+            source: notes.source,
+            as_of: notes.as_of,
+            complete: !notes.partial,
+            business: self.business().to_string(),
+            account: notes.account.clone(),
+            calls: self.gateway.calls(),
+            warnings: notes.warnings.clone(),
+            ..Metadata::default()
+        }
+    }
+
+    pub(crate) fn is_strict(&self) -> bool {
+        self.invocation.strict
+    }
+
+    pub(crate) fn is_fresh_and_whole(&self) -> bool {
+        let notes = self.notes();
+        !notes.stale && !notes.partial
+    }
+
+    pub(crate) fn has_sent(&self) -> bool {
+        self.gateway.calls() > 0
+    }
+
+    /// Tells whoever watches how far it is.
+    pub fn progress(&self, step: Step) {
+        self.invocation.watcher.step(step);
+    }
+
+    /// Where an ecosystem's provider is: the sandbox, the environment's or the configuration's
+    /// address, or the provider's own.
+    pub async fn base_url(&self, ecosystem: &Ecosystem) -> Result<String> {
+        if self.business().is_sandbox() {
+            return self.app.sandbox_url(ecosystem).await;
+        }
+        let service = ecosystem.service;
+        let configured = self.app.config.providers.get(service.name).and_then(|provider| provider.url.as_deref());
+        Ok(self.app.env.get(service.url_variable).or(configured).unwrap_or(service.base_url).to_owned())
+    }
+
+    /// The credential of an ecosystem, or how to get one.
+    pub async fn credential(&self, ecosystem: &Ecosystem) -> Result<Credential> {
+        let service = ecosystem.service;
+        if self.business().is_sandbox() {
+            return Ok(Credential::of_pairs(ecosystem.sandbox.credentials));
+        }
+        self.desk.vault.credential(service, &|name| self.app.env.get(name).map(str::to_owned)).await
+    }
+
+    /// Sends a request to a provider, on the one path there is.
+    pub async fn send(&self, ecosystem: &Ecosystem, request: Request) -> Result<Reply> {
+        self.send_as(ecosystem, request, Priority::Person).await
+    }
+
+    /// The same, letting people go first.
+    pub async fn send_in_background(&self, ecosystem: &Ecosystem, request: Request) -> Result<Reply> {
+        self.send_as(ecosystem, request, Priority::Background).await
+    }
+
+    async fn send_as(&self, ecosystem: &Ecosystem, request: Request, priority: Priority) -> Result<Reply> {
+        let base_url = self.base_url(ecosystem).await?;
+        let credential = self.credential(ecosystem).await?;
+        let account = (ecosystem.account)(&credential);
+        self.notes().account.clone_from(&Some(account.clone()));
+        let unlimited = self.app.config.providers.get(ecosystem.service.name).and_then(|provider| provider.budget) == Some(false);
+        let service = if unlimited { Service { limits: None, ..*ecosystem.service } } else { *ecosystem.service };
+        let reply = self
+            .gateway
+            .send(Call {
+                service: &service,
+                base_url: &base_url,
+                account: &account,
+                credential: credential.secret(ecosystem.secret)?,
+                request,
+                priority,
+                deadline: self.deadline.unwrap_or_else(|| Instant::now() + PATIENCE),
+                execution_id: None,
+            })
+            .await?;
+        if reply.repaired {
+            self.warn(format!("{} sent characters no database can keep; they are shown as \u{fffd}", service.title));
+        }
+        Ok(reply)
+    }
+
+    /// Brings a collection up to date if it is older than asked for, and notes where the data comes
+    /// from; when the provider cannot be reached, what is here is good enough, and the reader is told.
+    pub async fn read_through(&self, ecosystem: &'static Ecosystem, feed: &Feed) -> Result<()> {
+        let collection = feed.collection;
+        let state = {
+            let mut conn = self.db().await?;
+            sync::state(&mut conn, collection.name()).await?
+        };
+        let options = &self.invocation.answer;
+        let limit = options.max_age.map_or(collection.freshness(), |span| span.duration());
+        let age = state.last_success_at.map(|at| self.now().signed_duration_since(at));
+        let young = age.is_some_and(|age| age.to_std().unwrap_or_default() <= limit);
+        if options.offline {
+            if state.last_success_at.is_none() {
+                self.note_partial();
+                self.warn(format!("nothing was ever fetched completely; `{} {} sync` does", self.app.product.name, ecosystem.service.name));
+            }
+            let source = if young { Source::Cached } else { Source::Stale };
+            self.note_source(source, state.last_success_at);
+            return Ok(());
+        }
+        if young && !options.fresh {
+            self.note_source(Source::Cached, state.last_success_at);
+            return Ok(());
+        }
+        let deadline = Instant::now() + self.invocation.timeout.unwrap_or(READ_TIMEOUT.duration());
+        match self.sync(feed, Mode::Incremental, false, Some(deadline), sync::Busy::Wait).await {
+            Ok(report) if report.is_done() => {
+                if !report.is_complete() {
+                    self.note_partial();
+                }
+                report.run.warnings.iter().for_each(|warning| self.warn(warning));
+                self.note_source(Source::Live, Some(report.run.started_at));
+                Ok(())
+            }
+            Ok(report) if options.fresh => Err(Error::unavailable(format!(
+                "{} of {} had come in when the time was up",
+                report.run.fetched,
+                report.run.provider_total.map_or_else(|| "unknown many".to_owned(), |total| total.to_string())
+            ))
+            .hint(format!("`{} {} sync` goes on from there without a time limit.", self.app.product.name, ecosystem.service.name))),
+            Ok(report) => {
+                self.note_partial();
+                self.note_source(Source::Stale, state.last_success_at);
+                self.warn(format!(
+                    "fetching was not finished in time ({} rows so far); `{} {} sync` goes on from there",
+                    report.run.fetched, self.app.product.name, ecosystem.service.name
+                ));
+                Ok(())
+            }
+            Err(error) if error.kind() == Kind::Unavailable && !options.fresh && state.last_success_at.is_some() => {
+                self.note_source(Source::Stale, state.last_success_at);
+                self.warn(format!("{}; this is what was known before", error.message()));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Runs a sync of a collection.
+    pub async fn sync(&self, feed: &Feed, mode: Mode, force: bool, deadline: Option<Instant>, busy: sync::Busy) -> Result<sync::Report> {
+        let source = (feed.source)(self);
+        let options = sync::Options {
+            mode,
+            force,
+            busy,
+            deadline,
+            cancel: self.invocation.cancel.clone(),
+            progress: &Relay(self.invocation.watcher.as_ref()),
+        };
+        sync::run(self.desk.store.pool(), feed.collection, source.as_ref(), options).await
+    }
+}
+
+/// How long a request may take in all where nobody said: waiting for the budget included.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+
+/// Shows the steps of a sync to whoever watches the call.
+struct Relay<'a>(&'a dyn Watcher);
+
+impl sync::Progress for Relay<'_> {
+    fn step(&self, step: &sync::Step) {
+        let message = match (step.phase, step.resumed) {
+            (sync::Phase::Waiting, _) => "waiting for another process",
+            (sync::Phase::Fetching, false) => "fetching",
+            (sync::Phase::Fetching, true) => "going on",
+            (sync::Phase::Sweeping, _) => "looking for what is gone",
+        };
+        self.0.step(Step {
+            done: u64::try_from(step.fetched).unwrap_or_default(),
+            total: step.total.and_then(|total| u64::try_from(total).ok()),
+            message: message.to_owned(),
+        });
+    }
 }

@@ -2,10 +2,15 @@
 
 use std::net::Ipv4Addr;
 
+use futures::future::BoxFuture;
+
+use crate::auth::Credential;
 use crate::config::Schedule;
+use crate::context::Context;
+use crate::error::Result;
 use crate::http::Service;
 use crate::sandbox::{self, Running, Trouble};
-use crate::sync::Collection;
+use crate::sync::{Collection, Source};
 use crate::tree::Group;
 use crate::values::Span;
 
@@ -15,15 +20,27 @@ pub struct Ecosystem {
     pub service: &'static Service,
     /// Its commands.
     pub group: fn() -> Group,
-    /// What is kept in the store.
-    pub collections: &'static [&'static dyn Collection],
+    /// What is kept in the store, the one most commands read first.
+    pub feeds: &'static [Feed],
+    /// What the provider counts its limits by: a location, a realm, a shop.
+    pub account: fn(&Credential) -> String,
+    /// The field of the credential that goes into requests.
+    pub secret: &'static str,
     /// Its imitation.
     pub sandbox: Sandbox,
     /// The request that proves a credential: sent by `auth login` and `doctor`.
-    pub probe: for<'a> fn(&'a crate::context::Context) -> futures::future::BoxFuture<'a, crate::Result<String>>,
+    pub probe: for<'a> fn(&'a Context) -> BoxFuture<'a, Result<String>>,
     /// What the daemon runs unless the configuration says otherwise: a name, the command's words,
     /// and when.
     pub schedules: fn() -> Vec<(String, Schedule)>,
+}
+
+/// A collection and where its pages come from.
+pub struct Feed {
+    /// What is kept.
+    pub collection: &'static dyn Collection,
+    /// Where it comes from, for one call.
+    pub source: for<'a> fn(&'a Context) -> Box<dyn Source + 'a>,
 }
 
 /// An imitation of a provider.

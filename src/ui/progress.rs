@@ -1,6 +1,6 @@
 //! Progress of anything longer than half a second, for whoever watches.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,8 @@ pub struct Step {
 pub trait Watcher: Send + Sync {
     /// Takes note of a step.
     fn step(&self, step: Step);
+    /// Says something while it lasts.
+    fn say(&self, _text: &str) {}
     /// Says that there is nothing more to watch.
     fn finish(&self) {}
 }
@@ -74,6 +76,15 @@ impl Watcher for Bar {
         }
         bar.set_position(step.done);
         bar.set_message(step.message);
+    }
+
+    fn say(&self, text: &str) {
+        let slot = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match slot.as_ref() {
+            Some(bar) => bar.println(text),
+            // Nothing else writes there while a call runs; when stderr is gone nobody watches.
+            None => drop(writeln!(std::io::stderr(), "{text}")),
+        }
     }
 
     fn finish(&self) {
