@@ -1,3 +1,5 @@
-//! medtainer, the program.
+//! The binary.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    medtainer_core::cli::main(&medtainer::PRODUCT)
+}

@@ -1,7 +1,6 @@
 //! One process of medtainer: the product, where things are, and the businesses it has opened.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use secrecy::SecretString;
@@ -145,7 +144,7 @@ impl App {
             self.env.get("MEDTAINER_KEY").map(SecretString::from),
             &self.paths.config,
         );
-        let gateway = Gateway::new(store.pool().clone(), self.product.version);
+        let gateway = Gateway::new(store.pool().clone());
         let recorder = if self.serves { Recorder::grouped(store.clone()).0 } else { Recorder::alone(store.clone()) };
         let desk = Arc::new(Desk { store, gateway, vault, recorder });
         desks.insert(business.clone(), desk.clone());
@@ -153,7 +152,7 @@ impl App {
     }
 
     /// Makes sure the database answers; starts the private Postgres when it does not run.
-    pub async fn ensure_database(&self, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
+    pub async fn ensure_database(&self, say: &(dyn Fn(&str) + Send + Sync)) -> Result<()> {
         match &self.database {
             Database::Given(_) => Ok(()),
             Database::Private(cluster) => cluster.ensure(say).await,
@@ -187,9 +186,15 @@ impl App {
             .ok_or_else(|| Error::internal(format!("`{}` has no sandbox", ecosystem.service.name)))
     }
 
-    /// The folder of the configuration.
-    pub fn config_dir(&self) -> &Path {
-        &self.paths.config
+    /// Ends the process's work in good order: what waits for a commit is committed.
+    pub async fn close(&self) {
+        let desks: Vec<_> = self.desks.lock().await.drain().map(|(_, desk)| desk).collect();
+        for desk in desks {
+            if desk.gateway.flush().await.is_err() {
+                tracing::warn!("some requests could not be recorded");
+            }
+            desk.store.pool().close().await;
+        }
     }
 }
 

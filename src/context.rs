@@ -6,20 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
+use sqlx::{PgPool, Postgres};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Metadata, Source};
 use crate::app::{App, Desk};
-use crate::auth::Credential;
+use crate::auth::{Credential, Vault};
 use crate::cli::options::AnswerOptions;
 use crate::ecosystem::{Ecosystem, Feed, READ_TIMEOUT};
 use crate::error::{Error, Kind, Result};
 use crate::http::{Call, Gateway, Priority, Reply, Request, Service};
 use crate::postgres::Cluster;
-use crate::store::Business;
+use crate::store::{Business, Store};
 use crate::store::audit::Caller;
 use crate::sync::{self, Mode};
 use crate::ui::progress::{Step, Watcher};
@@ -54,6 +54,7 @@ pub struct Context {
     gateway: Gateway,
     invocation: Invocation,
     deadline: Option<Instant>,
+    credential: Option<(&'static str, Credential)>,
     notes: Mutex<Notes>,
 }
 
@@ -68,11 +69,24 @@ struct Notes {
 }
 
 impl Context {
+    /// A context for a command of the house, which records nothing by itself.
+    pub async fn open(app: Arc<App>, invocation: Invocation) -> Result<Self> {
+        let desk = app.desk(&invocation.business).await?;
+        Ok(Context::new(app, desk, invocation))
+    }
+
+    /// The same call with a credential that is not stored yet.
+    #[must_use]
+    pub fn with_credential(mut self, ecosystem: &Ecosystem, credential: Credential) -> Self {
+        self.credential = Some((ecosystem.service.name, credential));
+        self
+    }
+
     /// A context for one call.
     pub(crate) fn new(app: Arc<App>, desk: Arc<Desk>, invocation: Invocation) -> Self {
         let gateway = desk.gateway.metered();
         let deadline = invocation.timeout.map(|timeout| Instant::now() + timeout);
-        Context { app, desk, gateway, invocation, deadline, notes: Mutex::default() }
+        Context { app, desk, gateway, invocation, deadline, credential: None, notes: Mutex::default() }
     }
 
     /// The time, by this machine's clock.
@@ -98,6 +112,27 @@ impl Context {
     /// What the business works with.
     pub(crate) fn desk(&self) -> &Desk {
         &self.desk
+    }
+
+    /// The tables of this business.
+    pub fn store(&self) -> &Store {
+        &self.desk.store
+    }
+
+    /// The pool of connections to them.
+    pub fn pool(&self) -> &PgPool {
+        self.desk.store.pool()
+    }
+
+    /// The stored credentials of this business.
+    pub fn vault(&self) -> &Vault {
+        &self.desk.vault
+    }
+
+    /// Starts the database and brings the tables up to date, as far as that is needed.
+    pub async fn prepare(&self) -> Result<()> {
+        self.ensure_database().await?;
+        self.desk.store.prepare().await
     }
 
     /// A connection that sees the tables of this business.
@@ -200,6 +235,11 @@ impl Context {
     /// The credential of an ecosystem, or how to get one.
     pub async fn credential(&self, ecosystem: &Ecosystem) -> Result<Credential> {
         let service = ecosystem.service;
+        if let Some((name, credential)) = &self.credential
+            && *name == service.name
+        {
+            return Ok(credential.clone());
+        }
         if self.business().is_sandbox() {
             return Ok(Credential::of_pairs(ecosystem.sandbox.credentials));
         }
@@ -312,7 +352,7 @@ impl Context {
             cancel: self.invocation.cancel.clone(),
             progress: &Relay(self.invocation.watcher.as_ref()),
         };
-        sync::run(self.desk.store.pool(), feed.collection, source.as_ref(), options).await
+        sync::run(&self.desk.store, feed.collection, source.as_ref(), &options).await
     }
 }
 

@@ -22,6 +22,7 @@ use crate::error::{Error, Kind, Result};
 use crate::runner;
 use crate::schema;
 use crate::store::audit::Caller;
+use crate::output::View;
 use crate::tree::{Leaf, Parsed};
 use crate::ui::progress::{Bar, Nobody, Watcher};
 
@@ -47,6 +48,22 @@ impl Host {
     /// Whether a person can be asked.
     pub fn is_interactive(&self) -> bool {
         std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
+    /// Runs another command for this person, in the sandbox if `sandbox` says so.
+    pub async fn run_words(&self, words: &[&str], sandbox: bool) -> Result<(Answer, View)> {
+        let product = self.app.product;
+        let args = std::iter::once(product.name).chain(words.iter().copied());
+        let matches = command(product).try_get_matches_from(args).map_err(|error| schema::from_clap(&error))?;
+        let tree = (product.tree)();
+        let (path, leaf, matches) =
+            tree.resolve(matches).ok_or_else(|| Error::internal(format!("`{}` is no command", words.join(" "))))?;
+        let mut invocation = self.invocation()?;
+        invocation.business = self.app.business(self.options.business.as_deref(), sandbox || self.options.sandbox)?;
+        let watcher = invocation.watcher.clone();
+        let answer = runner::run(&self.app, &path, leaf, matches, invocation).await;
+        watcher.finish();
+        Ok((answer, (leaf.view)()))
     }
 
     /// How a command run on this person's behalf is called.
@@ -102,9 +119,14 @@ pub fn main(product: &'static Product) -> ExitCode {
     let started = Instant::now();
     let args: Vec<OsString> = std::env::args_os().collect();
     let env = Env::of_process();
-    let mut matches = match command(product).try_get_matches_from(&args) {
+    let matches = match command(product).try_get_matches_from(&args) {
         Ok(matches) => matches,
         Err(error) => return refuse(&error, &args, &env),
+    };
+    let tree = (product.tree)();
+    // Global options are handed down to the command that was named, never up.
+    let Some((path, leaf, mut matches)) = tree.resolve(matches) else {
+        return ExitCode::from(Kind::Usage.exit_code());
     };
     let options = match Options::from_arg_matches_mut(&mut matches) {
         Ok(options) => options,
@@ -112,10 +134,6 @@ pub fn main(product: &'static Product) -> ExitCode {
     };
     start_logging(&options, &env);
     let printer = Printer::new(options.clone(), &env);
-    let tree = (product.tree)();
-    let Some((path, leaf, matches)) = tree.resolve(matches) else {
-        return ExitCode::from(Kind::Usage.exit_code());
-    };
     let serves = leaf.serves;
     let runtime = if serves {
         tokio::runtime::Builder::new_multi_thread().enable_all().build()

@@ -59,7 +59,7 @@ impl Printer {
                     (Format::Json, None) => self.json(answer, data, &mut out)?,
                     (Format::Ndjson, None) => self.ndjson(data, view, &mut out)?,
                     (Format::Csv, None) => self.csv(data, view, &mut out)?,
-                    (Format::Table, None) => self.table(answer, data, view, &mut out)?,
+                    (Format::Table, None) => self.table_of(data, view, answer.metadata.source.is_some(), &mut out)?,
                 }
             }
             Err(error) => {
@@ -76,6 +76,15 @@ impl Printer {
             self.footer(answer, view);
         }
         Ok(())
+    }
+
+    /// Prints rows that go with an error, for people only: JSON has them in the error's details.
+    pub fn rows(&self, data: Data, view: View) -> Result<()> {
+        let mut out = String::new();
+        if self.options.format() == Format::Table && self.options.jq.is_none() {
+            self.table_of(&data, view, false, &mut out)?;
+        }
+        write_stdout(&out)
     }
 
     fn json(&self, answer: &Answer, data: &Data, out: &mut String) -> Result<()> {
@@ -98,7 +107,7 @@ impl Printer {
         Ok(())
     }
 
-    fn rows(&self, data: &Data, view: View) -> Result<Vec<Value>> {
+    fn items(&self, data: &Data, view: View) -> Result<Vec<Value>> {
         let json = match &self.options.answer.fields {
             Some(fields) => project::fields(&data.json, fields)?,
             None => data.json.clone(),
@@ -115,7 +124,7 @@ impl Printer {
     }
 
     fn ndjson(&self, data: &Data, view: View, out: &mut String) -> Result<()> {
-        for row in self.rows(data, view)? {
+        for row in self.items(data, view)? {
             out.push_str(&row.to_string());
             out.push('\n');
         }
@@ -133,7 +142,7 @@ impl Printer {
         let failed = |e: csv::Error| Error::internal("the answer could not be written as CSV").because(e);
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(&names).map_err(failed)?;
-        for row in self.rows(data, view)? {
+        for row in self.items(data, view)? {
             let cells = names.iter().map(|name| match table::at(&row, name) {
                 Value::Null => String::new(),
                 Value::String(text) => text.clone(),
@@ -151,9 +160,9 @@ impl Printer {
         Ok(())
     }
 
-    fn table(&self, answer: &Answer, data: &Data, view: View, out: &mut String) -> Result<()> {
+    fn table_of(&self, data: &Data, view: View, searched: bool, out: &mut String) -> Result<()> {
         let look = Look { width: self.width, color: self.stdout_color, now: chrono::Utc::now() };
-        let rows = self.rows(data, view)?;
+        let rows = self.items(data, view)?;
         let chosen = |columns: &'static [Column]| -> Vec<Column> {
             match &self.options.answer.fields {
                 None => columns.to_vec(),
@@ -176,11 +185,7 @@ impl Printer {
                     out.push('\n');
                 }
             }
-            View::Table(_) if rows.is_empty() => self.say(if answer.metadata.source.is_none() {
-                "Nothing to show."
-            } else {
-                "Nothing found."
-            }),
+            View::Table(_) if rows.is_empty() => self.say(if searched { "Nothing found." } else { "Nothing to show." }),
             View::Table(columns) => out.push_str(&table::table(&chosen(columns), &rows, look)),
             View::Record(columns) => {
                 for row in &rows {

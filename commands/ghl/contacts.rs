@@ -1,0 +1,93 @@
+use clap::{Args, ValueEnum};
+use medtainer_core::Result;
+use medtainer_core::command::Command;
+use medtainer_core::context::Context;
+use medtainer_core::output::{Column, Page, Row};
+use medtainer_core::values::{Moment, Paging};
+
+use super::store::{self, After, Filter, Line};
+use super::{GHL, collections};
+
+/// List contacts, newest change first
+#[derive(Debug, Args)]
+pub struct Contacts {
+    #[command(flatten)]
+    paging: Paging,
+
+    /// Only contacts with this in a name, company, address or number
+    #[arg(long, value_name = "TEXT")]
+    query: Option<String>,
+
+    /// Only contacts with this tag (can be repeated: all of them)
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+
+    /// Only contacts from this source
+    #[arg(long)]
+    source: Option<String>,
+
+    /// Only contacts changed at or after this: a date, a time, or how long ago (7d)
+    #[arg(long, value_name = "WHEN")]
+    since: Option<Moment>,
+
+    /// Only contacts changed before this
+    #[arg(long, value_name = "WHEN")]
+    until: Option<Moment>,
+
+    /// Only contacts of this user, by id
+    #[arg(long, value_name = "USER")]
+    assigned_to: Option<String>,
+
+    /// In which order
+    #[arg(long, value_enum, default_value_t = Sort::Changed)]
+    sort: Sort,
+}
+
+/// In which order contacts come.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Sort {
+    /// Newest change first
+    Changed,
+    /// Newest contact first
+    Added,
+    /// By name
+    Name,
+}
+
+impl Row for Line {
+    const COLUMNS: &'static [Column] = &[
+        Column::id("id", "id"),
+        Column::text("name", "name"),
+        Column::text("company", "company"),
+        Column::text("email", "email"),
+        Column::text("phone", "phone"),
+        Column::list("tags", "tags"),
+        Column::age("changed", "updated_at"),
+    ];
+}
+
+impl Command for Contacts {
+    type Output = Page<Line>;
+    const CATALOG: Option<&'static str> = Some("gohighlevel.read_contacts");
+
+    async fn run(&self, cx: &Context) -> Result<Self::Output> {
+        let sort = match self.sort {
+            Sort::Changed => store::Sort::Changed,
+            Sort::Added => store::Sort::Added,
+            Sort::Name => store::Sort::Name,
+        };
+        let after = self.paging.after.as_deref().map(|text| After::parse(text, sort)).transpose()?;
+        let filter = Filter {
+            query: self.query.clone(),
+            tags: self.tags.clone(),
+            source: self.source.clone(),
+            assigned_to: self.assigned_to.clone(),
+            since: self.since.map(|moment| moment.instant(cx.now())),
+            until: self.until.map(|moment| moment.instant(cx.now())),
+        };
+        cx.read_through(&GHL, &collections::CONTACTS).await?;
+        let mut conn = cx.db().await?;
+        let (lines, next) = store::list(&mut conn, &filter, sort, after.as_ref(), self.paging.limit).await?;
+        Ok(Page::upto(lines, next.map(|after| after.to_text())))
+    }
+}

@@ -1,0 +1,87 @@
+use clap::Args;
+use medtainer_core::command::Command;
+use medtainer_core::context::Context;
+use medtainer_core::output::{Column, Page, Row};
+use medtainer_core::people::{self, Reason};
+use medtainer_core::values::Range;
+use medtainer_core::{Error, Result};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{GHL, collections, store};
+
+/// Find people as you call them; each hit says why
+///
+/// Knows nicknames (Bob is Robert, Peggy is Margaret), misspellings, names that sound alike, accents,
+/// initials, any order of words, companies, e-mail addresses, the last digits of a phone number, and
+/// what you taught with `medtainer ghl context`.
+#[derive(Debug, Args)]
+pub struct Search {
+    /// What to look for
+    text: String,
+
+    /// At most this many hits, 1 to 100
+    #[arg(long, value_name = "N", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(1..=100), add = Range { min: 1, max: 100 })]
+    limit: u32,
+}
+
+/// Somebody who was found.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Hit {
+    /// GoHighLevel's id.
+    id: String,
+    /// First and last name.
+    name: Option<String>,
+    /// The company.
+    company: Option<String>,
+    /// The first e-mail address.
+    email: Option<String>,
+    /// The first phone number.
+    phone: Option<String>,
+    /// How well it fits; only the order means anything.
+    score: f64,
+    /// Why, in words.
+    because: String,
+    /// Why, one part for each word looked for.
+    why: Vec<Reason>,
+}
+
+impl Row for Hit {
+    const COLUMNS: &'static [Column] = &[
+        Column::id("id", "id"),
+        Column::text("name", "name"),
+        Column::text("company", "company"),
+        Column::text("email", "email"),
+        Column::text("phone", "phone"),
+        Column::text("because", "because"),
+    ];
+}
+
+impl Command for Search {
+    type Output = Page<Hit>;
+    const CATALOG: Option<&'static str> = Some("gohighlevel.search_by_nickname");
+
+    async fn run(&self, cx: &Context) -> Result<Self::Output> {
+        if self.text.trim().is_empty() {
+            return Err(Error::usage("there is nothing to look for").hint("Give a name, as in `medtainer ghl search bob`."));
+        }
+        cx.read_through(&GHL, &collections::CONTACTS).await?;
+        let mut conn = cx.db().await?;
+        people::catch_up(&mut conn).await?;
+        let found = people::search(&mut conn, &self.text, self.limit).await?;
+        let ids: Vec<_> = found.iter().map(|hit| hit.id.clone()).collect();
+        let lines = store::lines(&mut conn, &ids).await?;
+        let hits = found.into_iter().zip(lines).map(|(hit, line)| Hit {
+            id: line.id,
+            name: line.name,
+            company: line.company,
+            email: line.email,
+            phone: line.phone,
+            score: hit.score,
+            because: hit.why.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+            why: hit.why,
+        });
+        Ok(Page::whole(hits.collect()))
+    }
+}

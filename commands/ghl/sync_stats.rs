@@ -1,0 +1,95 @@
+use chrono::{DateTime, Utc};
+use clap::Args;
+use medtainer_core::answer::Source;
+use medtainer_core::command::Command;
+use medtainer_core::context::Context;
+use medtainer_core::output::{Column, One, Row};
+use medtainer_core::sync::{self, Collection};
+use medtainer_core::values::Span;
+use medtainer_core::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{collections, store};
+
+/// Show how fresh and how complete the contacts are, and what the last syncs did
+#[derive(Debug, Args)]
+pub struct SyncStats;
+
+/// How the contacts stand.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Stats {
+    /// Contacts here.
+    contacts: i64,
+    /// How many GoHighLevel said there are.
+    provider_total: Option<i64>,
+    /// Contacts that vanished and are kept as tombstones.
+    gone: i64,
+    /// Those of the last seven days.
+    gone_lately: i64,
+    /// When the last sync that ended well began.
+    as_of: Option<DateTime<Utc>>,
+    /// When the last full sweep ended.
+    last_full_at: Option<DateTime<Utc>>,
+    /// How old an answer may be before GoHighLevel is asked again.
+    fresh_for: String,
+    /// GoHighLevel's time of the newest change.
+    newest_change: Option<DateTime<Utc>>,
+    /// Requests that the runs below needed.
+    calls: i64,
+    /// Whether a sync is at work now.
+    running: bool,
+    /// The last runs in a line each.
+    summary: Vec<String>,
+    /// The last runs, newest first.
+    runs: Vec<sync::Run>,
+}
+
+impl Row for Stats {
+    const COLUMNS: &'static [Column] = &[
+        Column::number("Contacts", "contacts"),
+        Column::number("At GoHighLevel", "provider_total"),
+        Column::age("As of", "as_of"),
+        Column::text("Fresh for", "fresh_for"),
+        Column::age("Last full sweep", "last_full_at"),
+        Column::age("Newest change", "newest_change"),
+        Column::number("Vanished", "gone"),
+        Column::number("… in 7 days", "gone_lately"),
+        Column::number("API calls", "calls"),
+        Column::text("Running now", "running"),
+        Column::list("Last runs", "summary"),
+    ];
+}
+
+/// How many runs are shown.
+const RUNS: i64 = 10;
+
+impl Command for SyncStats {
+    type Output = One<Stats>;
+    const CATALOG: Option<&'static str> = Some("gohighlevel.get_sync_stats");
+
+    async fn run(&self, cx: &Context) -> Result<Self::Output> {
+        let contacts: &dyn Collection = collections::CONTACTS.collection;
+        let mut conn = cx.db().await?;
+        let state = sync::state(&mut conn, contacts.name()).await?;
+        let runs = sync::runs(&mut conn, contacts.name(), RUNS).await?;
+        let running = sync::active(&mut conn, contacts.name()).await?;
+        let stats = store::stats(&mut conn).await?;
+        // About our own store: what it says is true now, whatever it is about.
+        cx.note_source(Source::Cached, state.last_success_at);
+        Ok(One(Stats {
+            contacts: stats.live,
+            provider_total: state.provider_total,
+            gone: stats.gone,
+            gone_lately: stats.gone_lately,
+            as_of: state.last_success_at,
+            last_full_at: state.last_full_at,
+            fresh_for: Span::from(contacts.freshness()).to_string(),
+            newest_change: stats.newest_change,
+            calls: runs.iter().map(|run| i64::from(run.api_calls)).sum(),
+            running,
+            summary: runs.iter().take(3).map(|run| format!("{} {}: {} fetched, {} new, {} changed", run.mode, run.state, run.fetched, run.inserted, run.updated)).collect(),
+            runs,
+        }))
+    }
+}

@@ -1,0 +1,63 @@
+//! WHO: a contact as people name it.
+
+use std::ffi::OsStr;
+
+use clap_complete::CompletionCandidate;
+use medtainer_core::cli::complete;
+use medtainer_core::context::Context;
+use medtainer_core::{Error, Result, people};
+use serde_json::json;
+
+use super::{GHL, collections, store};
+
+/// How many candidates an ambiguous name is answered with.
+const CANDIDATES: u32 = 10;
+
+/// A hit this much better than the next one is who was meant.
+const CLEARLY: f64 = 1.25;
+
+/// The id of the contact that is meant: an id, or what a search finds.
+pub async fn find(cx: &Context, who: &str) -> Result<String> {
+    let who = cx.chosen("who", who).trim();
+    if who.is_empty() {
+        return Err(Error::usage("WHO is empty").hint("Give an id, an e-mail address, a phone number or a name."));
+    }
+    cx.read_through(&GHL, &collections::CONTACTS).await?;
+    let mut conn = cx.db().await?;
+    if let Some(whole) = store::contact(&mut conn, who).await? {
+        return Ok(whole.id);
+    }
+    people::catch_up(&mut conn).await?;
+    let hits = people::search(&mut conn, who, CANDIDATES).await?;
+    let one = match hits.as_slice() {
+        [] => {
+            return Err(Error::not_found(format!("no contact is called `{who}`"))
+                .hint(format!("`medtainer ghl search '{}'` tries harder.", who.replace('\'', "'\\''"))));
+        }
+        [only] => only,
+        [first, second, ..] if first.score > second.score * CLEARLY => first,
+        _ => return Err(ambiguous(&mut conn, who, &hits).await?),
+    };
+    Ok(one.id.clone())
+}
+
+async fn ambiguous(conn: &mut sqlx::PgConnection, who: &str, hits: &[people::Hit]) -> Result<Error> {
+    let ids: Vec<_> = hits.iter().map(|hit| hit.id.clone()).collect();
+    let lines = store::lines(conn, &ids).await?;
+    let candidates: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            let label = [&line.name, &line.company, &line.email, &line.phone];
+            let label = label.into_iter().flatten().cloned().collect::<Vec<_>>().join(", ");
+            json!({ "id": line.id, "label": label })
+        })
+        .collect();
+    Ok(Error::conflict(format!("`{who}` may be any of {}", candidates.len()))
+        .hint("Give the id of the one you mean.")
+        .details(json!({ "argument": "who", "candidates": candidates })))
+}
+
+/// Names and ids from the cache, for a shell.
+pub fn candidates(typed: &OsStr) -> Vec<CompletionCandidate> {
+    complete::from_store(&crate::PRODUCT, typed, |conn, typed| Box::pin(store::complete(conn, typed)))
+}

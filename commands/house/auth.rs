@@ -1,0 +1,184 @@
+//! `medtainer auth`: credentials of providers.
+
+use std::io::BufRead;
+
+use clap::Args;
+use medtainer_core::auth::{Credential, Origin};
+use medtainer_core::cli::Host;
+use medtainer_core::command::{Chore, Effect};
+use medtainer_core::context::Context;
+use medtainer_core::ecosystem::Ecosystem;
+use medtainer_core::http::Field;
+use medtainer_core::output::{Column, Page, Row, Text};
+use medtainer_core::tree::Group;
+use medtainer_core::{Error, Result};
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::Serialize;
+
+/// The commands of this group.
+pub fn group() -> Group {
+    Group::new("auth", "Credentials of providers").chore::<Login>("login").chore::<Logout>("logout").chore::<Status>("status")
+}
+
+/// Store a provider's credential, after trying it
+///
+/// Asks for each value without showing it, tries them on the provider, and keeps them encrypted.
+/// On a server, `--stdin` reads the values from standard input, a line each, in the order that
+/// `medtainer auth status` shows them.
+#[derive(Debug, Args)]
+pub struct Login {
+    /// The ecosystem, such as `ghl`
+    #[arg(value_name = "ECO")]
+    ecosystem: String,
+
+    /// Read the values from standard input, a line each
+    #[arg(long)]
+    stdin: bool,
+}
+
+impl Chore for Login {
+    type Output = Text;
+
+    async fn run(&self, host: &Host) -> Result<Self::Output> {
+        let ecosystem = host.app.ecosystem(&self.ecosystem)?;
+        let service = ecosystem.service;
+        if host.options.sandbox {
+            return Err(Error::usage("the sandbox needs no credential").hint("Leave out `--sandbox`."));
+        }
+        if !self.stdin && !host.is_interactive() {
+            return Err(Error::usage("there is nobody to ask for the credential").hint(format!(
+                "Run it in a terminal, pipe the values in with `--stdin`, or set {}.",
+                service.credentials.iter().map(|field| format!("`{}`", field.variable)).collect::<Vec<_>>().join(" and ")
+            )));
+        }
+        let mut values = Vec::new();
+        let mut lines = std::io::stdin().lock().lines();
+        for field in service.credentials {
+            let value = if self.stdin { line(&mut lines, field)? } else { ask(field)? };
+            if !value.is_empty() {
+                values.push((field.name, SecretString::from(value)));
+            } else if field.required {
+                return Err(Error::usage(format!("{} is empty", field.title)).hint("Nothing was stored; run it again."));
+            }
+        }
+        let credential = Credential::of_secrets(values);
+        let cx = context(host).await?.with_credential(ecosystem, credential.clone());
+        host.printer.say(&format!("Trying it on {} …", service.title));
+        let whose = (ecosystem.probe)(&cx).await?;
+        cx.vault().store(service, &credential).await?;
+        Ok(Text::new(format!("Logged in to {}: {whose}.", service.title)))
+    }
+}
+
+fn ask(field: &Field) -> Result<String> {
+    let prompt = format!("{}{}", field.title, if field.required { "" } else { " (empty for none)" });
+    let answer = if field.secret {
+        dialoguer::Password::new().with_prompt(prompt).allow_empty_password(!field.required).interact()
+    } else {
+        dialoguer::Input::new().with_prompt(prompt).allow_empty(!field.required).interact_text()
+    };
+    answer.map(|text| text.trim().to_owned()).map_err(|e| Error::usage("the question was not answered").because(e))
+}
+
+fn line(lines: &mut impl Iterator<Item = std::io::Result<String>>, field: &Field) -> Result<String> {
+    match lines.next() {
+        Some(Ok(line)) => Ok(line.trim().to_owned()),
+        Some(Err(e)) => Err(Error::usage("standard input cannot be read").because(e)),
+        None if field.required => Err(Error::usage(format!("standard input ended before {}", field.title))),
+        None => Ok(String::new()),
+    }
+}
+
+async fn context(host: &Host) -> Result<Context> {
+    let cx = Context::open(host.app.clone(), host.invocation()?).await?;
+    cx.prepare().await?;
+    Ok(cx)
+}
+
+/// Forget a stored credential
+#[derive(Debug, Args)]
+pub struct Logout {
+    /// The ecosystem, such as `ghl`
+    #[arg(value_name = "ECO")]
+    ecosystem: String,
+}
+
+impl Chore for Logout {
+    type Output = Text;
+
+    async fn run(&self, host: &Host) -> Result<Self::Output> {
+        let ecosystem = host.app.ecosystem(&self.ecosystem)?;
+        let service = ecosystem.service;
+        let cx = context(host).await?;
+        let forgotten = cx.vault().forget(service).await?;
+        for field in service.credentials.iter().filter(|field| host.app.env.get(field.variable).is_some()) {
+            host.printer.warn(&format!("`{}` is still set in the environment and goes on working", field.variable));
+        }
+        Ok(Text::new(if forgotten {
+            format!("The stored credential of {} is gone.", service.title)
+        } else {
+            format!("There was no stored credential of {}.", service.title)
+        }))
+    }
+}
+
+/// Where a value of a credential comes from.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Found {
+    /// The ecosystem and the field.
+    id: String,
+    /// What it is.
+    title: String,
+    /// `environment`, `store` or `missing`.
+    origin: &'static str,
+    /// The environment variable that wins over the store.
+    variable: &'static str,
+}
+
+impl Row for Found {
+    const COLUMNS: &'static [Column] = &[
+        Column::id("Field", "id"),
+        Column::text("What", "title"),
+        Column::text("From", "origin"),
+        Column::text("Variable", "variable"),
+    ];
+}
+
+/// Show where each credential comes from, never its value
+#[derive(Debug, Args)]
+pub struct Status;
+
+impl Chore for Status {
+    type Output = Page<Found>;
+    const EFFECT: Effect = Effect::Read;
+
+    async fn run(&self, host: &Host) -> Result<Self::Output> {
+        let cx = context(host).await?;
+        let mut rows = Vec::new();
+        for ecosystem in host.app.product.ecosystems {
+            rows.extend(fields(&cx, ecosystem).await?);
+        }
+        Ok(Page::whole(rows))
+    }
+}
+
+async fn fields(cx: &Context, ecosystem: &'static Ecosystem) -> Result<Vec<Found>> {
+    let service = ecosystem.service;
+    let origins = cx.credential_origins(ecosystem).await?;
+    Ok(service
+        .credentials
+        .iter()
+        .zip(origins)
+        .map(|(field, origin)| Found {
+            id: format!("{}.{}", service.name, field.name),
+            title: field.title.to_owned(),
+            origin: match origin {
+                Origin::Environment => "environment",
+                Origin::Store => "store",
+                Origin::Missing => "missing",
+            },
+            variable: field.variable,
+        })
+        .collect())
+}
