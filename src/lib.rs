@@ -2,5 +2,6 @@
 
 pub mod error;
 pub mod store;
+pub mod sync;
 
 pub use error::{Error, Kind, Result};

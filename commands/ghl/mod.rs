@@ -1,0 +1,4 @@
+//! GoHighLevel: the CRM.
+
+pub mod store;
+pub mod types;
