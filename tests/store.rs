@@ -218,16 +218,22 @@ async fn a_newer_database_is_refused() {
 async fn every_statement_fits_the_tables() {
     let store = database::migrated().await;
     let mut conn = store.pool().acquire().await.unwrap();
-    let all = [medtainer_core::store::STATEMENTS];
+    let core = [
+        medtainer_core::store::STATEMENTS,
+        &[medtainer_core::sync::STATEMENTS],
+    ]
+    .concat();
+    let core = core
+        .into_iter()
+        .flatten()
+        .map(|(name, sql)| ((*name).to_owned(), (*sql).to_owned()));
     let mut described = 0;
-    for (name, statement) in all.iter().copied().flatten().copied().flatten() {
-        let fits = conn
-            .describe(AssertSqlSafe(*statement).into_sql_str())
-            .await;
+    for (name, statement) in core.chain(medtainer::ghl::store::statements()) {
+        let fits = conn.describe(AssertSqlSafe(statement).into_sql_str()).await;
         assert!(fits.is_ok(), "{name}: {}", fits.unwrap_err());
         described += 1;
     }
-    assert!(described >= 7, "only {described}");
+    assert!(described >= 35, "only {described}");
 }
 
 fn call(params: &serde_json::Value) -> Execution {

@@ -1,0 +1,264 @@
+//! Bringing a provider's collection into Postgres, and keeping it true.
+//!
+//! A [`Source`] says how to fetch a page after a cursor, a [`Collection`] how its rows are stored and
+//! buried; [`run()`] does the rest. It holds one connection: the advisory lock that makes a collection
+//! sync once at a time over all processes is on it, and so is every write, so that whoever loses the lock
+//! cannot write either. Rows, the ids seen and the checkpoint of a page are one transaction, while the
+//! next page is already being fetched; memory is two pages, however many there are.
+//!
+//! * **Incremental** from the watermark (the newest provider time of change of the last good run) minus
+//!   an overlap for the provider's index lag; **full** when there never was one, when asked, or when the
+//!   last is older than a day.
+//! * A run that was killed, stopped or failed is taken up at its checkpoint, for a day.
+//! * What a full sweep did not see is gone and gets a tombstone, but only when the sweep saw as many
+//!   records as the provider says it has, and not when more than three in ten would go ([`Options::force`]).
+//! * A page that repeats itself ends the run: providers ignore paging parameters they do not know.
+
+mod engine;
+mod page;
+mod state;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
+use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use engine::run;
+pub use state::{Run, STATEMENTS, State, active, runs, state};
+
+use crate::Result;
+
+/// Where a source goes on; whatever text the source likes, kept as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor(pub String);
+
+/// Which records a run wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// All of them, in an order that does not change while they are fetched.
+    Everything,
+    /// Those changed at or after this time, oldest change first.
+    Since(DateTime<Utc>),
+}
+
+/// A record as the provider gave it.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// The provider's id.
+    pub id: String,
+    /// The provider's time of the last change, where it tells one.
+    pub changed_at: Option<DateTime<Utc>>,
+    /// Its JSON, fit for a `jsonb` column.
+    pub body: String,
+    /// Of the body: tells whether anything changed without sending it to Postgres.
+    pub hash: i64,
+}
+
+impl Row {
+    /// A record; what Postgres cannot keep in its text is replaced.
+    pub fn new(id: impl Into<String>, changed_at: Option<DateTime<Utc>>, body: &str) -> Row {
+        let body = crate::store::storable(body).into_owned();
+        let digest: [u8; 32] = Sha256::digest(body.as_bytes()).into();
+        let [a, b, c, d, e, f, g, h, ..] = digest;
+        Row {
+            id: id.into(),
+            changed_at,
+            body,
+            hash: i64::from_be_bytes([a, b, c, d, e, f, g, h]),
+        }
+    }
+}
+
+/// What a source fetched.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// The records, in the provider's order.
+    pub rows: Vec<Row>,
+    /// Where to go on; none when this was the last page.
+    pub next: Option<Cursor>,
+    /// How many records the provider says the span has.
+    pub total: Option<i64>,
+    /// Requests this page cost, repeated ones included.
+    pub calls: u32,
+    /// Records that could not be kept (no id): they make the run incomplete.
+    pub skipped: u32,
+}
+
+/// Where the pages come from.
+pub trait Source: Send + Sync {
+    /// The page after a cursor; the first page without one.
+    fn fetch<'a>(&'a self, span: Span, cursor: Option<&'a Cursor>) -> BoxFuture<'a, Result<Page>>;
+}
+
+/// What became of the rows of a page.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// New here.
+    pub inserted: i64,
+    /// Different from before, those that came back included.
+    pub updated: i64,
+    /// Of the updated, those that had a tombstone.
+    pub returned: i64,
+    /// As they were; not written.
+    pub unchanged: i64,
+}
+
+/// A kind of record and the table it is kept in.
+pub trait Collection: Send + Sync {
+    /// Its name over all ecosystems, such as `ghl.contacts`.
+    fn name(&self) -> &'static str;
+
+    /// How old an answer from here may be.
+    fn freshness(&self) -> Duration;
+
+    /// How far before the watermark an incremental run begins: the provider's index lags behind.
+    fn overlap(&self) -> Duration {
+        Duration::from_secs(300)
+    }
+
+    /// Writes one page, inside the engine's transaction. No id occurs twice in it. Unchanged rows are
+    /// dropped before anything is sent; the previous version of a changed one becomes history.
+    fn apply<'a>(
+        &'a self,
+        conn: &'a mut PgConnection,
+        rows: &'a [Row],
+        run: i64,
+    ) -> BoxFuture<'a, Result<Applied>>;
+
+    /// How many live records there are.
+    fn live<'a>(&'a self, conn: &'a mut PgConnection) -> BoxFuture<'a, Result<i64>>;
+
+    /// How many live records are not among the ids the run has seen (`sync_seen`), those written since
+    /// the run began left out.
+    fn missing<'a>(&'a self, conn: &'a mut PgConnection, run: i64) -> BoxFuture<'a, Result<i64>>;
+
+    /// Gives tombstones to at most `limit` of the missing records and tells how many got one.
+    fn bury<'a>(
+        &'a self,
+        conn: &'a mut PgConnection,
+        run: i64,
+        limit: i64,
+    ) -> BoxFuture<'a, Result<i64>>;
+}
+
+/// How much is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// What changed.
+    Incremental,
+    /// Everything, and what is gone.
+    Full,
+}
+
+impl Mode {
+    /// The name in `sync_runs`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Mode::Incremental => "incremental",
+            Mode::Full => "full",
+        }
+    }
+}
+
+/// What to do when another process is syncing the collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Busy {
+    /// Wait, and take its result when it did what was asked.
+    Wait,
+    /// Say who it is: a `conflict` error.
+    Refuse,
+}
+
+/// How a run is to be done.
+pub struct Options<'a> {
+    /// `Incremental` becomes a full sweep when one is due.
+    pub mode: Mode,
+    /// Lets a full sweep bury more than three in ten records.
+    pub force: bool,
+    /// When another process is at it.
+    pub busy: Busy,
+    /// End after the page at hand when this is past; the next run goes on from there.
+    pub deadline: Option<Instant>,
+    /// End after the page at hand when this is cancelled; the next run goes on from there.
+    pub cancel: CancellationToken,
+    /// Who watches.
+    pub progress: &'a dyn Progress,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Options {
+            mode: Mode::Incremental,
+            force: false,
+            busy: Busy::Wait,
+            deadline: None,
+            cancel: CancellationToken::new(),
+            progress: &(),
+        }
+    }
+}
+
+/// What a run is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Another process has the collection.
+    Waiting,
+    /// Pages come in.
+    Fetching,
+    /// Looking for what is gone.
+    Sweeping,
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    /// What it is doing.
+    pub phase: Phase,
+    /// Whether it went on from a checkpoint.
+    pub resumed: bool,
+    /// How much it fetches.
+    pub mode: Mode,
+    /// Records so far, those before a checkpoint included.
+    pub fetched: i64,
+    /// How many the provider says there are.
+    pub total: Option<i64>,
+    /// Pages so far.
+    pub pages: i32,
+    /// Records so far that were written.
+    pub written: i64,
+}
+
+/// Who watches a run: a progress bar, an MCP client, nobody (`&()`).
+pub trait Progress: Send + Sync {
+    /// Called after every page, and when the phase changes. Must not block.
+    fn step(&self, step: &Step);
+}
+
+impl Progress for () {
+    fn step(&self, _: &Step) {}
+}
+
+/// How a run ended; errors aside.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The run as `sync_runs` has it.
+    pub run: Run,
+    /// Whether it was another process's run that did what was asked.
+    pub joined: bool,
+}
+
+impl Report {
+    /// Whether it came to its end, and was not stopped on the way.
+    pub fn is_done(&self) -> bool {
+        self.run.state == "done"
+    }
+
+    /// Whether everything the provider says it has is here.
+    pub fn is_complete(&self) -> bool {
+        self.is_done() && self.run.complete == Some(true)
+    }
+}
