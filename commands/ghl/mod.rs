@@ -1,0 +1,3 @@
+//! GoHighLevel.
+
+pub mod sandbox;
