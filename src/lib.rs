@@ -15,6 +15,7 @@ pub mod http;
 pub mod mcp;
 pub mod output;
 pub mod paths;
+pub mod people;
 pub mod postgres;
 pub mod project;
 pub mod runner;
