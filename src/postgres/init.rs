@@ -5,10 +5,13 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
 
 use super::account::{Account, Passwd};
 use super::binaries::Binaries;
-use super::server::cannot_run;
+use super::server::{self, cannot_run};
 use super::{settings, trouble};
 use crate::{Error, Result};
 
@@ -23,7 +26,6 @@ pub(super) async fn create(
     data: &Path,
     durable: bool,
 ) -> Result<()> {
-    sweep(home);
     let fresh = home.join(format!("{UNFINISHED}{}", uuid::Uuid::new_v4().simple()));
     account
         .make_dir(&fresh)
@@ -42,11 +44,27 @@ pub(super) async fn create(
     moved
 }
 
-/// Remove what killed predecessors left. The caller holds the lock, so nobody is at work on them.
-fn sweep(home: &Path) {
+/// Remove what killed predecessors left. The caller holds the lock, so whoever is still at work there is
+/// an orphan.
+pub(super) async fn sweep(home: &Path) {
     for entry in std::fs::read_dir(home).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
-            std::fs::remove_dir_all(entry.path()).ok();
+        if !entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            continue;
+        }
+        // Under another name it is out of the orphan's reach; its servers have it as their own directory.
+        let away = home.join(format!("{UNFINISHED}{}", uuid::Uuid::new_v4().simple()));
+        if std::fs::rename(entry.path(), &away).is_err() {
+            continue;
+        }
+        for _ in 0..20 {
+            for pid in server::at_work_in(&away).unwrap_or_default() {
+                server::signal(pid, Signal::KILL).ok();
+                server::gone(pid, &away, Duration::from_secs(1)).await;
+            }
+            if std::fs::remove_dir_all(&away).is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 }

@@ -6,6 +6,7 @@
 //! ordinary ways to get there. Nothing here is remembered between calls: the files and the server know.
 
 mod account;
+mod answer;
 mod binaries;
 #[cfg(feature = "pg-download")]
 mod download;
@@ -29,6 +30,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions, Connection};
 
 use account::Account;
+use answer::Answer;
 use binaries::{Binaries, Search};
 use server::{PidFile, Running, Started};
 pub use status::Status;
@@ -38,8 +40,6 @@ use crate::{Error, Result};
 /// Short sentences for the person who waits.
 pub type Progress<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
-/// A server that answers at all answers a start-up packet within this.
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// Recovery after a crash reads at most `max_wal_size`; slow disks take their time.
 const START_LIMIT: Duration = Duration::from_secs(180);
 /// A fast shutdown writes one checkpoint.
@@ -67,16 +67,6 @@ pub enum Stop {
     Fast,
     /// As if it crashed: the next start recovers.
     Immediate,
-}
-
-/// What a look at the socket told.
-enum Answer {
-    Up,
-    /// It answers, but not yet or no longer to us.
-    Busy,
-    Down,
-    /// It is up, but somebody dropped our database.
-    NoDatabase,
 }
 
 impl Cluster {
@@ -172,12 +162,12 @@ impl Cluster {
 
     /// Whether this error from connecting means that [`Cluster::ensure`] can help.
     pub fn is_down(error: &sqlx::Error) -> bool {
-        !matches!(answer(Err(error)), Ok(Answer::Up) | Err(()))
+        !matches!(answer::of(error), None | Some(Answer::Up))
     }
 
     /// Have the server running: at once when it is, else made and started.
     pub async fn ensure(&self, progress: Progress<'_>) -> Result<()> {
-        if let Answer::Up = self.ask().await? {
+        if let Answer::Up = answer::ask(&self.connect_options()).await? {
             return Ok(());
         }
         account::make_home(&self.home)?;
@@ -198,11 +188,15 @@ impl Cluster {
     ///
     /// True when it was restarted; the caller must have closed its own connections.
     pub async fn restart_if_updated(&self, progress: Progress<'_>) -> Result<bool> {
-        let status = self.status().await?;
-        if !status.restart_needed || status.connections != Some(0) {
+        let idle_and_old = |status: &Status| status.restart_needed && status.connections == Some(0);
+        if !idle_and_old(&self.status().await?) {
             return Ok(false);
         }
         let _lock = self.lock(progress).await?;
+        // Another process may have done it while we waited.
+        if !idle_and_old(&self.status().await?) {
+            return Ok(false);
+        }
         progress("restarting the private Postgres after its update");
         self.stop_locked(Stop::Fast).await?;
         self.bring_up(progress).await?;
@@ -272,26 +266,6 @@ impl Cluster {
             .map_err(told)
     }
 
-    /// Ask the socket.
-    async fn ask(&self) -> Result<Answer> {
-        let options = self.connect_options();
-        let asked = tokio::time::timeout(ANSWER_LIMIT, options.connect()).await;
-        let Ok(connected) = asked else {
-            return Err(Error::unavailable("Postgres runs but does not answer")
-                .hint("The machine may be overloaded or the process stopped; `medtainer db status` shows its number."));
-        };
-        let told = answer(connected.as_ref().map(|_| ()));
-        if let Ok(connection) = connected {
-            connection.close().await.ok();
-            return Ok(Answer::Up);
-        }
-        match (told, connected) {
-            (Ok(told), _) => Ok(told),
-            (Err(()), Err(error)) => Err(refused(error)),
-            (Err(()), Ok(_)) => Ok(Answer::Up),
-        }
-    }
-
     /// Under the lock: whatever it takes until the server answers.
     async fn bring_up(&self, progress: Progress<'_>) -> Result<()> {
         let end = Instant::now() + START_LIMIT;
@@ -300,7 +274,7 @@ impl Cluster {
         let mut attempts = 0;
         let mut told_of_recovery = false;
         loop {
-            match self.ask().await? {
+            match answer::ask(&self.connect_options()).await? {
                 Answer::Up => return Ok(()),
                 Answer::NoDatabase => return self.create_database().await,
                 Answer::Busy => {
@@ -383,6 +357,21 @@ impl Cluster {
         }
     }
 
+    /// Beside its socket the server keeps a second file with its number, which goes stale as the first does.
+    fn clear_socket_lock(&self, socket_dir: &Path) -> Result<()> {
+        let path = socket_dir.join(format!("{}.lock", socket::FILE));
+        let Some(pid_file) = PidFile::read_at(&path) else {
+            return Ok(());
+        };
+        // The folder is this cluster's alone, so no other cluster's server can be meant.
+        match server::look_at(pid_file.pid, &self.data) {
+            Running::Server | Running::Unsure => Ok(()),
+            Running::Nobody | Running::Another => {
+                std::fs::remove_file(&path).map_err(|e| trouble::io("remove", &path, e))
+            }
+        }
+    }
+
     async fn start(&self, progress: Progress<'_>) -> Result<Started> {
         let account = Account::choose(&self.home, &self.data)?;
         account.check_reach(&self.home)?;
@@ -391,12 +380,14 @@ impl Cluster {
             self.refuse_strange_data()?;
         }
         let binaries = self.binaries(major, progress).await?;
+        init::sweep(&self.home).await;
         if major.is_none() {
             progress("creating the private Postgres");
             init::create(&binaries, &account, &self.home, &self.data, self.durable).await?;
         }
         progress("starting the private Postgres");
         let socket_dir = socket::prepare(self.runtime_dir.as_deref(), &self.data, &account)?;
+        self.clear_socket_lock(&socket_dir)?;
         init::configure(&binaries, &account, &self.data, &socket_dir, self.durable)?;
         server::start(&binaries, &account, &self.data, &self.log_file())
     }
@@ -539,55 +530,6 @@ impl Cluster {
 
 // A name that is free of quotes, and the only statement outside the store.
 const CREATE_DATABASE: &str = "create database medtainer template template0";
-
-/// What the outcome of connecting says; an error for anything a start would not mend.
-fn answer(outcome: std::result::Result<(), &sqlx::Error>) -> std::result::Result<Answer, ()> {
-    let Err(error) = outcome else {
-        return Ok(Answer::Up);
-    };
-    match error {
-        sqlx::Error::Io(e) => match e.kind() {
-            io::ErrorKind::NotFound
-            | io::ErrorKind::ConnectionRefused
-            // It died between accepting us and answering.
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::UnexpectedEof => Ok(Answer::Down),
-            // The queue of connections is full.
-            io::ErrorKind::WouldBlock => Ok(Answer::Busy),
-            _ => Err(()),
-        },
-        sqlx::Error::Database(e) => match e.code().as_deref() {
-            // Starting, recovering or stopping; told to stop; crashing.
-            Some("57P03" | "57P01" | "57P02") => Ok(Answer::Busy),
-            Some("3D000") => Ok(Answer::NoDatabase),
-            // All places taken, now or for us: it is up.
-            Some("53300" | "53400") => Ok(Answer::Up),
-            _ => Err(()),
-        },
-        _ => Err(()),
-    }
-}
-
-/// A server that answers and does not want us.
-fn refused(error: sqlx::Error) -> Error {
-    let code = match &error {
-        sqlx::Error::Database(e) => e.code().map(|code| code.into_owned()),
-        _ => None,
-    };
-    match code.as_deref() {
-        Some(code) if code.starts_with("28") => {
-            Error::auth("the private Postgres does not let this user in")
-                .hint("Run medtainer as the user who made it, or as root.")
-                .because(error)
-        }
-        Some("53100") => error.into(),
-        _ => Error::unavailable("cannot connect to the private Postgres")
-            .hint("`medtainer db status` shows how it is; `medtainer db stop` ends it, and the next command starts it again.")
-            .because(error),
-    }
-}
 
 /// `path` without symbolic links as far as it exists, so that every process means the same cluster.
 fn real_path(path: &Path) -> PathBuf {

@@ -35,7 +35,11 @@ impl PidFile {
     }
 
     pub fn read(data: &Path) -> Option<PidFile> {
-        Self::parse(&std::fs::read_to_string(Self::path(data)).ok()?)
+        Self::read_at(&Self::path(data))
+    }
+
+    pub fn read_at(path: &Path) -> Option<PidFile> {
+        Self::parse(&std::fs::read_to_string(path).ok()?)
     }
 
     fn parse(text: &str) -> Option<PidFile> {

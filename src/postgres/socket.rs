@@ -181,6 +181,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let temp = tempfile::tempdir().unwrap();
         let uid = rustix::process::geteuid().as_raw();
+        std::fs::set_permissions(temp.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
         assert!(is_private(temp.path(), uid));
         assert!(!is_private(temp.path(), uid + 1));
         std::fs::set_permissions(temp.path(), std::fs::Permissions::from_mode(0o755)).unwrap();

@@ -112,7 +112,7 @@ async fn ask(cluster: &Cluster) -> Result<Option<Asked>> {
     match tokio::time::timeout(Duration::from_secs(5), asking).await {
         Ok(Ok(asked)) => Ok(Some(asked)),
         Ok(Err(error)) if Cluster::is_down(&error) => Ok(None),
-        Ok(Err(error)) => Err(super::refused(error)),
+        Ok(Err(error)) => Err(super::answer::refused(error)),
         // Alive perhaps, but of no use: its number is shown.
         Err(_) => Ok(None),
     }
