@@ -218,7 +218,10 @@ async fn a_newer_database_is_refused() {
 async fn every_statement_fits_the_tables() {
     let store = database::migrated().await;
     let mut conn = store.pool().acquire().await.unwrap();
-    let all = [medtainer_core::store::STATEMENTS];
+    let all = [
+        medtainer_core::http::STATEMENTS,
+        medtainer_core::store::STATEMENTS,
+    ];
     let mut described = 0;
     for (name, statement) in all.iter().copied().flatten().copied().flatten() {
         let fits = conn

@@ -1,1 +1,3 @@
 //! Credentials.
+
+pub use secrecy::SecretString;
