@@ -1,6 +1,7 @@
 //! What an ecosystem brings: its provider as data, its commands, its collections, its sandbox.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 
@@ -60,15 +61,17 @@ pub struct SandboxOptions {
     pub seed: u64,
     /// Whether it has rate limits, and says so in its headers.
     pub limits: bool,
-    /// Requests in ten seconds, instead of the provider's own number.
+    /// Requests in a window, instead of the provider's own number.
     pub rate: Option<u32>,
+    /// The length of a window, instead of the provider's own.
+    pub window: Option<Duration>,
     /// What goes wrong.
     pub troubles: Vec<Trouble>,
 }
 
 impl Default for SandboxOptions {
     fn default() -> Self {
-        SandboxOptions { records: 1_206, seed: 1, limits: true, rate: None, troubles: Vec::new() }
+        SandboxOptions { records: 1_206, seed: 1, limits: true, rate: None, window: None, troubles: Vec::new() }
     }
 }
 

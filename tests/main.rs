@@ -1,5 +1,6 @@
 //! medtainer through its front door.
 
 mod database;
+mod provider_path;
 mod store;
 mod sync;

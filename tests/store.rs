@@ -220,6 +220,7 @@ async fn every_statement_fits_the_tables() {
     let mut conn = store.pool().acquire().await.unwrap();
     let core = [
         medtainer_core::store::STATEMENTS,
+        medtainer_core::http::STATEMENTS,
         &[medtainer_core::sync::STATEMENTS],
     ]
     .concat();

@@ -41,8 +41,8 @@ pub static GHL: Ecosystem = Ecosystem {
     account: |credential| credential.text("location").unwrap_or_default().to_owned(),
     secret: "token",
     sandbox: Sandbox {
-        router: sandbox::serve,
-        credentials: &[("token", sandbox::TOKEN), ("location", sandbox::LOCATION)],
+        router: |options| sandbox::router(sandbox::Options::from(options)),
+        credentials: &[("token", sandbox::TOKEN), ("location", sandbox::LOCATION_ID)],
     },
     probe: |cx| api::location_name(cx).boxed(),
     schedules: || {

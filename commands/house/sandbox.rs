@@ -7,7 +7,7 @@ use medtainer_core::ecosystem::{SandboxOptions, Sandboxes};
 use medtainer_core::output::Text;
 use medtainer_core::sandbox::Trouble;
 use medtainer_core::tree::Group;
-use medtainer_core::values::Range;
+use medtainer_core::values::{Range, Span};
 use medtainer_core::{Error, Result};
 use serde_json::{Map, Value};
 
@@ -39,10 +39,14 @@ pub struct Serve {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 
-    /// Requests in ten seconds, 1 to 1000000; the provider's own limit when it is not given
+    /// Requests in a window, 1 to 1000000; the provider's own limit when it is not given
     #[arg(long, value_name = "N", conflicts_with = "no_limits",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000), add = Range { min: 1, max: 1_000_000 })]
     rate: Option<u32>,
+
+    /// The length of a window; the provider's own when it is not given
+    #[arg(long, value_name = "SPAN", conflicts_with = "no_limits")]
+    window: Option<Span>,
 
     /// No rate limits, and no headers that speak of them
     #[arg(long)]
@@ -82,6 +86,7 @@ impl Chore for Serve {
                 seed: self.seed,
                 limits: !self.no_limits,
                 rate: self.rate,
+                window: self.window.map(Span::duration),
                 troubles: troubles.iter().filter(|(name, _)| *name == ecosystem.service.name).map(|(_, t)| t.clone()).collect(),
             },
             self.port,

@@ -152,6 +152,18 @@ returning open_until > clock_timestamp()";
 const LET_GO: &str =
     "update provider_gates set probe_until = null where service = $1 and account = $2";
 
+pub(super) const STATEMENTS: &[(&str, &str)] = &[
+    ("gate::RESERVE", RESERVE),
+    ("gate::INSERT", INSERT),
+    ("gate::STILL_FREE", STILL_FREE),
+    ("gate::LEARN", LEARN),
+    ("gate::BLOCK", BLOCK),
+    ("gate::WELL", WELL),
+    ("gate::ILL", ILL),
+    ("gate::LET_GO", LET_GO),
+    ("gate::STANDINGS", STANDINGS),
+];
+
 /// When the breaker opens and for how long.
 #[derive(Debug, Clone, Copy)]
 pub struct Breaker {

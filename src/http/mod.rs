@@ -16,9 +16,6 @@ mod request;
 mod service;
 mod text;
 
-#[cfg(test)]
-mod tests;
-
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
@@ -36,6 +33,9 @@ pub use self::service::{Auth, ErrorBody, Field, LimitHeaders, Limits, Service, V
 
 use self::flight::{Flights, Seat};
 use crate::error::{Error, Kind, Result};
+
+/// Every statement of the provider path, for the test that describes them all.
+pub const STATEMENTS: &[&[(&str, &str)]] = &[gate::STATEMENTS, record::STATEMENTS];
 
 /// Everything about one request and whom it is for.
 pub struct Call<'a> {
@@ -174,6 +174,9 @@ impl Gateway {
     }
 
     /// Sends a request and returns its good answer; everything else is an error.
+    ///
+    /// Borrows a connection of the pool for moments: in a process whose pool has one, the caller must
+    /// not hold it meanwhile.
     ///
     /// A write whose outcome cannot be known fails with [`Kind::OutcomeUnknown`]; every other error
     /// of a write means that nothing was done.

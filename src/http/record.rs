@@ -28,6 +28,8 @@ from (select set_config('synchronous_commit', 'off', true)) setting,
     as r(age, ecosystem, endpoint, method, status_code, latency_ms,
         execution_id, account, attempt, error_kind, request_id, bytes)";
 
+pub(super) const STATEMENTS: &[(&str, &str)] = &[("record::INSERT", INSERT)];
+
 /// One attempt.
 #[derive(Debug)]
 pub(super) struct Row {

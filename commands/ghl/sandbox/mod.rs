@@ -105,6 +105,18 @@ impl Default for Options {
     }
 }
 
+impl From<&SandboxOptions> for Options {
+    fn from(told: &SandboxOptions) -> Self {
+        let usual = Limits::default();
+        let limits = if told.limits {
+            Limits { per_window: told.rate.or(usual.per_window), window: told.window.unwrap_or(usual.window), ..usual }
+        } else {
+            Limits::none()
+        };
+        Options { contacts: told.records, seed: told.seed, limits, troubles: told.troubles.clone(), ..Options::default() }
+    }
+}
+
 struct State {
     world: Mutex<World>,
     meter: Mutex<Meter>,
