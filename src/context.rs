@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Metadata, Source};
 use crate::app::{App, Desk};
-use crate::auth::{Credential, Vault};
+use crate::auth::{Credential, Origin, Vault};
 use crate::cli::options::AnswerOptions;
 use crate::ecosystem::{Ecosystem, Feed, READ_TIMEOUT};
 use crate::error::{Error, Kind, Result};
@@ -203,6 +203,16 @@ impl Context {
         }
     }
 
+    /// Whether the provider may not be asked.
+    pub fn is_offline(&self) -> bool {
+        self.invocation.answer.offline
+    }
+
+    /// Whether nothing but a live answer will do.
+    pub fn wants_live(&self) -> bool {
+        self.invocation.answer.fresh
+    }
+
     pub(crate) fn is_strict(&self) -> bool {
         self.invocation.strict
     }
@@ -244,6 +254,11 @@ impl Context {
             return Ok(Credential::of_pairs(ecosystem.sandbox.credentials));
         }
         self.desk.vault.credential(service, &|name| self.app.env.get(name).map(str::to_owned)).await
+    }
+
+    /// Where each value of an ecosystem's credential comes from, in the order of its fields.
+    pub async fn credential_origins(&self, ecosystem: &Ecosystem) -> Result<Vec<Origin>> {
+        self.desk.vault.origins(ecosystem.service, &|name| self.app.env.get(name).map(str::to_owned)).await
     }
 
     /// Sends a request to a provider, on the one path there is.

@@ -9,8 +9,8 @@ use medtainer_core::{Error, Kind, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::store::{self, Taught};
-use super::{GHL, api, types, who};
+use super::lessons::{self, Taught};
+use super::{api, store, types, who};
 
 /// Show one contact whole
 ///
@@ -92,7 +92,7 @@ impl Command for Contact {
         let stored = store::contact(&mut conn, &id)
             .await?
             .ok_or_else(|| Error::not_found(format!("no contact `{id}`")).hint("`medtainer ghl search` finds people by name."))?;
-        let context = store::taught(&mut conn, &id).await?;
+        let context = lessons::taught(&mut conn, &id).await?;
         if stored.deleted_at.is_some() {
             cx.warn("GoHighLevel does not have this contact any more; this is what was known");
         }

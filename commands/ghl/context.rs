@@ -7,8 +7,8 @@ use medtainer_core::values::Range;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::store::{self, Lesson, Taught};
-use super::{types, who};
+use super::lessons::{self, Lesson, Taught};
+use super::{store, types, who};
 
 /// Teach medtainer what you know of a contact: nicknames, aliases, notes, importance
 ///
@@ -74,10 +74,10 @@ impl Command for Context {
         };
         let mut conn = cx.db().await?;
         if !lesson.is_empty() {
-            store::teach(&mut conn, &id, &lesson).await?;
+            lessons::teach(&mut conn, &id, &lesson).await?;
         }
         let name = store::contact(&mut conn, &id).await?.and_then(|whole| types::Contact::read(&whole.data).full_name());
-        let taught = store::taught(&mut conn, &id).await?.unwrap_or_default();
+        let taught = lessons::taught(&mut conn, &id).await?.unwrap_or_default();
         Ok(One(Known { id, name, taught }))
     }
 }

@@ -5,6 +5,8 @@ mod collections;
 mod contact;
 mod contacts;
 mod context;
+pub mod lessons;
+pub mod lookup;
 pub mod sandbox;
 mod search;
 pub mod store;

@@ -2,13 +2,13 @@ use clap::Args;
 use medtainer_core::command::Command;
 use medtainer_core::context::Context;
 use medtainer_core::output::{Column, Page, Row};
-use medtainer_core::people::{self, Reason};
+use medtainer_core::people::{self, Field, Match, Reason};
 use medtainer_core::values::Range;
 use medtainer_core::{Error, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{GHL, collections, store};
+use super::{GHL, collections, lookup};
 
 /// Find people as you call them; each hit says why
 ///
@@ -71,7 +71,7 @@ impl Command for Search {
         people::catch_up(&mut conn).await?;
         let found = people::search(&mut conn, &self.text, self.limit).await?;
         let ids: Vec<_> = found.iter().map(|hit| hit.id.clone()).collect();
-        let lines = store::lines(&mut conn, &ids).await?;
+        let lines = lookup::lines(&mut conn, &ids).await?;
         let hits = found.into_iter().zip(lines).map(|(hit, line)| Hit {
             id: line.id,
             name: line.name,
@@ -79,9 +79,33 @@ impl Command for Search {
             email: line.email,
             phone: line.phone,
             score: hit.score,
-            because: hit.why.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+            because: hit.why.iter().map(explain).collect::<Vec<_>>().join("; "),
             why: hit.why,
         });
         Ok(Page::whole(hits.collect()))
+    }
+}
+
+/// A reason as a person says it.
+fn explain(reason: &Reason) -> String {
+    let Reason { field, kind, query_token: asked, matched_token: found } = reason;
+    match kind {
+        Match::Exact if asked == found => match field {
+            Field::Name => format!("name `{found}`"),
+            Field::Alias => format!("you call them `{found}`"),
+            Field::Company => format!("company `{found}`"),
+            Field::Email => format!("e-mail `{found}`"),
+            Field::Phone => format!("phone {found}"),
+        },
+        Match::Exact => format!("`{asked}` is `{found}`"),
+        Match::Prefix => format!("`{found}` begins with `{asked}`"),
+        Match::Nickname => format!("`{asked}` is short for, or the name behind, `{found}`"),
+        Match::Misspelling => format!("`{asked}` is nearly `{found}`"),
+        Match::SoundsLike => format!("`{asked}` sounds like `{found}`"),
+        Match::Initial => format!("`{asked}` are initials of `{found}`"),
+        Match::PhoneTail => format!("phone {found} ends in {asked}"),
+        Match::Email => format!("e-mail `{found}`"),
+        Match::Alias => format!("you call them `{found}`"),
+        Match::Company => format!("company `{found}`"),
     }
 }

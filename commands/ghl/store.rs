@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use medtainer_core::sync::Row;
 use medtainer_core::{Error, Result};
+use schemars::JsonSchema;
+use serde::Serialize;
 use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
 
 use super::types::Contact;
@@ -434,7 +436,7 @@ impl After {
 }
 
 /// A contact in a list.
-#[derive(Debug, Clone, FromRow)]
+#[derive(Debug, Clone, FromRow, Serialize, JsonSchema)]
 #[expect(
     missing_docs,
     reason = "the columns of `contacts`, where each has its comment"
@@ -453,6 +455,7 @@ pub struct Line {
     pub changed_at: DateTime<Utc>,
     pub last_synced: Option<DateTime<Utc>>,
     // As Postgres sorts it, which is not quite as Rust would.
+    #[serde(skip)]
     sort_name: String,
 }
 

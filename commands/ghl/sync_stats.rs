@@ -72,7 +72,7 @@ impl Command for SyncStats {
         let contacts: &dyn Collection = collections::CONTACTS.collection;
         let mut conn = cx.db().await?;
         let state = sync::state(&mut conn, contacts.name()).await?;
-        let runs = sync::runs(&mut conn, contacts.name(), RUNS).await?;
+        let runs = sync::runs(&mut conn, Some(contacts.name()), RUNS).await?;
         let running = sync::active(&mut conn, contacts.name()).await?;
         let stats = store::stats(&mut conn).await?;
         // About our own store: what it says is true now, whatever it is about.

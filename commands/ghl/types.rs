@@ -103,6 +103,11 @@ struct Head<'a> {
     search_after: Option<&'a RawValue>,
 }
 
+/// Whether a text has the form of an id, so that asking the provider for it makes sense.
+pub fn is_id(text: &str) -> bool {
+    (10..=LONGEST_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 /// A contact as a sync takes it, and its own `searchAfter`, with which the next page is asked for.
 ///
 /// `searchAfter` depends on the sort order of the request, so it is not part of what is kept: else every

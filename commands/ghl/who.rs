@@ -8,7 +8,7 @@ use medtainer_core::context::Context;
 use medtainer_core::{Error, Result, people};
 use serde_json::json;
 
-use super::{GHL, collections, store};
+use super::{GHL, collections, lookup, store};
 
 /// How many candidates an ambiguous name is answered with.
 const CANDIDATES: u32 = 10;
@@ -43,7 +43,7 @@ pub async fn find(cx: &Context, who: &str) -> Result<String> {
 
 async fn ambiguous(conn: &mut sqlx::PgConnection, who: &str, hits: &[people::Hit]) -> Result<Error> {
     let ids: Vec<_> = hits.iter().map(|hit| hit.id.clone()).collect();
-    let lines = store::lines(conn, &ids).await?;
+    let lines = lookup::lines(conn, &ids).await?;
     let candidates: Vec<_> = lines
         .iter()
         .map(|line| {
@@ -59,5 +59,5 @@ async fn ambiguous(conn: &mut sqlx::PgConnection, who: &str, hits: &[people::Hit
 
 /// Names and ids from the cache, for a shell.
 pub fn candidates(typed: &OsStr) -> Vec<CompletionCandidate> {
-    complete::from_store(&crate::PRODUCT, typed, |conn, typed| Box::pin(store::complete(conn, typed)))
+    complete::from_store(&crate::PRODUCT, typed, |conn, typed| Box::pin(lookup::complete(conn, typed)))
 }

@@ -1,7 +1,5 @@
 //! `medtainer auth`: credentials of providers.
 
-use std::io::BufRead;
-
 use clap::Args;
 use medtainer_core::auth::{Credential, Origin};
 use medtainer_core::cli::Host;
@@ -52,23 +50,28 @@ impl Chore for Login {
                 service.credentials.iter().map(|field| format!("`{}`", field.variable)).collect::<Vec<_>>().join(" and ")
             )));
         }
-        let mut values = Vec::new();
-        let mut lines = std::io::stdin().lock().lines();
-        for field in service.credentials {
-            let value = if self.stdin { line(&mut lines, field)? } else { ask(field)? };
-            if !value.is_empty() {
-                values.push((field.name, SecretString::from(value)));
-            } else if field.required {
-                return Err(Error::usage(format!("{} is empty", field.title)).hint("Nothing was stored; run it again."));
-            }
-        }
-        let credential = Credential::of_secrets(values);
+        let credential = collect(service.credentials, self.stdin)?;
         let cx = context(host).await?.with_credential(ecosystem, credential.clone());
         host.printer.say(&format!("Trying it on {} …", service.title));
         let whose = (ecosystem.probe)(&cx).await?;
         cx.vault().store(service, &credential).await?;
         Ok(Text::new(format!("Logged in to {}: {whose}.", service.title)))
     }
+}
+
+/// Each value from a person, or a line of standard input.
+fn collect(fields: &'static [Field], piped: bool) -> Result<Credential> {
+    let mut values = Vec::new();
+    let mut lines = std::io::stdin().lines();
+    for field in fields {
+        let value = if piped { line(&mut lines, field)? } else { ask(field)? };
+        if !value.is_empty() {
+            values.push((field.name, SecretString::from(value)));
+        } else if field.required {
+            return Err(Error::usage(format!("{} is empty", field.title)).hint("Nothing was stored; run it again."));
+        }
+    }
+    Ok(Credential::of_secrets(values))
 }
 
 fn ask(field: &Field) -> Result<String> {

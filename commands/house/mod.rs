@@ -10,14 +10,12 @@ pub mod man;
 pub mod mcp;
 pub mod quota;
 pub mod sandbox;
-pub mod sync;
 
 use medtainer_core::tree::Group;
 
 /// Adds the commands of the house to the tree.
 pub fn register(tree: Group) -> Group {
     tree.group(auth::group())
-        .group(sync::group())
         .group(mcp::group())
         .group(db::group())
         .group(sandbox::group())

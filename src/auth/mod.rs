@@ -31,3 +31,4 @@ impl Credential {
 pub enum Origin { Environment, Store, Missing }
 impl Vault { pub async fn store(&self, _: &Service, _: &Credential) -> Result<()> { Ok(()) } pub async fn forget(&self, _: &Service) -> Result<bool> { Ok(true) } }
 impl Credential { pub fn of_secrets(v: Vec<(&'static str, SecretString)>) -> Self { Credential(v) } }
+impl Vault { pub async fn origins(&self, service: &Service, env: &(dyn Fn(&str) -> Option<String> + Sync)) -> Result<Vec<Origin>> { Ok(service.credentials.iter().map(|f| if env(f.variable).is_some() { Origin::Environment } else { Origin::Missing }).collect()) } }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderValue, Response, StatusCode};
+use futures::StreamExt;
 use serde_json::Value;
 
 use super::Peer;
@@ -402,7 +403,14 @@ impl Hits {
                 .insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
             let half = bytes.slice(..bytes.len() / 2);
             let pieces = [Ok(half), Err(io::Error::from(io::ErrorKind::BrokenPipe))];
-            return Response::from_parts(parts, Body::from_stream(futures::stream::iter(pieces)));
+            // Time for the first half to leave; an error right away would take it along.
+            let paced = futures::stream::iter(pieces).then(|piece| async {
+                if piece.is_err() {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                piece
+            });
+            return Response::from_parts(parts, Body::from_stream(paced));
         }
         Response::from_parts(parts, Body::from(bytes))
     }

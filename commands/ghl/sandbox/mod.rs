@@ -58,6 +58,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Query};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
+use medtainer_core::ecosystem::SandboxOptions;
 use medtainer_core::sandbox::{Hits, Peer, Request, Trouble, TroubleKind, Troubles};
 use serde_json::{Map, Value, json};
 
@@ -111,7 +112,7 @@ impl From<&SandboxOptions> for Options {
         let limits = if told.limits {
             Limits { per_window: told.rate.or(usual.per_window), window: told.window.unwrap_or(usual.window), ..usual }
         } else {
-            Limits::none()
+            Limits::NONE
         };
         Options { contacts: told.records, seed: told.seed, limits, troubles: told.troubles.clone(), ..Options::default() }
     }

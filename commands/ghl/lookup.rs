@@ -1,0 +1,51 @@
+//! Contacts by id for a list that another search made, and names for a shell to complete.
+
+use std::collections::HashMap;
+
+use medtainer_core::Result;
+use sqlx::PgConnection;
+
+use super::store::Line;
+
+const LINES: &str = "\
+select id::text, name, company, email, phone, coalesce(tags, '{}') as tags, source, assigned_to, created_at,
+       updated_at, changed_at, last_synced, lower(coalesce(name, '')) as sort_name
+  from contacts where id = any($1)";
+
+// A prefix of a name walks the index of names; ids and the words after the first are few enough.
+const COMPLETE: &str = "\
+select id::text, coalesce(name, company, email, phone, 'no name')
+  from contacts
+ where deleted_at is null and ecosystem = 'gohighlevel'
+   and lower(coalesce(name, '')) >= $1 and lower(coalesce(name, '')) < $2
+ order by lower(coalesce(name, '')), id limit 30";
+
+const COMPLETE_ID: &str = "\
+select id::text, coalesce(name, company, email, phone, 'no name')
+  from contacts
+ where deleted_at is null and ecosystem = 'gohighlevel' and id >= $1 and id < $2
+ order by id limit 30";
+
+/// Every statement here, for the test that describes them all.
+pub const STATEMENTS: &[(&str, &str)] =
+    &[("ghl::LINES", LINES), ("ghl::COMPLETE", COMPLETE), ("ghl::COMPLETE_ID", COMPLETE_ID)];
+
+/// Lines of a list, in the order of the ids; an id that is not there has none.
+pub async fn lines(conn: &mut PgConnection, ids: &[String]) -> Result<Vec<Line>> {
+    let found: Vec<Line> = sqlx::query_as(LINES).bind(ids).fetch_all(conn).await?;
+    let mut found: HashMap<String, Line> = found.into_iter().map(|line| (line.id.clone(), line)).collect();
+    Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+}
+
+/// Names, and ids with the names they stand for, that begin like this.
+pub async fn complete(conn: &mut PgConnection, typed: &str) -> Result<Vec<(String, String)>> {
+    let typed = typed.trim_matches(['"', '\'', '\\']);
+    let from = typed.to_lowercase();
+    let named: Vec<(String, String)> =
+        sqlx::query_as(COMPLETE).bind(&from).bind(format!("{from}\u{10ffff}")).fetch_all(&mut *conn).await?;
+    let mut candidates: Vec<_> = named.into_iter().map(|(id, name)| (name, id)).collect();
+    if candidates.is_empty() && !typed.is_empty() {
+        candidates = sqlx::query_as(COMPLETE_ID).bind(typed).bind(format!("{typed}\u{10ffff}")).fetch_all(conn).await?;
+    }
+    Ok(candidates)
+}
