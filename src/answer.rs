@@ -52,7 +52,8 @@ pub struct Metadata {
     pub complete: bool,
     /// What `--after` takes to go on.
     pub next: Option<String>,
-    /// Whose data it is.
+    /// Whose data it is; absent where the call did not come that far.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub business: String,
     /// The account at the provider, such as a location.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -32,7 +32,7 @@ pub async fn find(cx: &Context, who: &str) -> Result<String> {
     let one = match hits.as_slice() {
         [] => {
             return Err(Error::not_found(format!("no contact is called `{who}`"))
-                .hint(format!("`medtainer ghl search '{}'` tries harder.", who.replace('\'', "'\\''"))));
+                .hint("`medtainer ghl search TEXT` shows near misses, `medtainer ghl contacts --query TEXT` any part of a name."));
         }
         [only] => only,
         [first, second, ..] if first.score > second.score * CLEARLY => first,
