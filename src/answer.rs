@@ -99,7 +99,12 @@ impl Answer {
     /// The envelope as JSON text.
     pub fn json(&self) -> String {
         let wire = match &self.outcome {
-            Ok(data) => Wire { status: "success", data: Some(&data.json), error: None, metadata: &self.metadata },
+            Ok(data) => Wire {
+                status: "success",
+                data: Some(&data.json),
+                error: None,
+                metadata: &self.metadata,
+            },
             Err(error) => Wire {
                 status: "error",
                 data: None,
@@ -118,7 +123,10 @@ impl Answer {
 
     /// The exit code of a process that ends with this answer.
     pub fn exit_code(&self) -> u8 {
-        self.outcome.as_ref().err().map_or(0, |error| error.kind().exit_code())
+        self.outcome
+            .as_ref()
+            .err()
+            .map_or(0, |error| error.kind().exit_code())
     }
 }
 
