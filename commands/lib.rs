@@ -21,5 +21,11 @@ pub static PRODUCT: Product = Product {
 
 /// Every command there is.
 pub fn tree() -> Group {
-    house::register(Group::new("medtainer", "Run the operations of a small business from one command line").group(ghl::group()))
+    house::register(
+        Group::new(
+            "medtainer",
+            "Run the operations of a small business from one command line",
+        )
+        .group(ghl::group()),
+    )
 }

@@ -100,7 +100,12 @@ impl Answer {
     /// The envelope as JSON text.
     pub fn json(&self) -> String {
         let wire = match &self.outcome {
-            Ok(data) => Wire { status: "success", data: Some(&data.json), error: None, metadata: &self.metadata },
+            Ok(data) => Wire {
+                status: "success",
+                data: Some(&data.json),
+                error: None,
+                metadata: &self.metadata,
+            },
             Err(error) => Wire {
                 status: "error",
                 data: None,
@@ -119,7 +124,10 @@ impl Answer {
 
     /// The exit code of a process that ends with this answer.
     pub fn exit_code(&self) -> u8 {
-        self.outcome.as_ref().err().map_or(0, |error| error.kind().exit_code())
+        self.outcome
+            .as_ref()
+            .err()
+            .map_or(0, |error| error.kind().exit_code())
     }
 }
 

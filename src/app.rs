@@ -124,7 +124,11 @@ impl App {
             None => Business::default(),
             Some(name) => name.parse()?,
         };
-        Ok(if sandbox { business.sandboxed() } else { business })
+        Ok(if sandbox {
+            business.sandboxed()
+        } else {
+            business
+        })
     }
 
     /// What a business works with; opened once, connected when first used.
@@ -137,7 +141,12 @@ impl App {
             Database::Given(options) => (**options).clone(),
             Database::Private(cluster) => cluster.connect_options(),
         };
-        let store = Store::new(options, business.clone(), self.product.migrator, if self.serves { 16 } else { 4 });
+        let store = Store::new(
+            options,
+            business.clone(),
+            self.product.migrator,
+            if self.serves { 16 } else { 4 },
+        );
         let vault = Vault::new(
             store.pool().clone(),
             business.to_string(),
@@ -145,8 +154,17 @@ impl App {
             &self.paths.config,
         );
         let gateway = Gateway::new(store.pool().clone());
-        let recorder = if self.serves { Recorder::grouped(store.clone()).0 } else { Recorder::alone(store.clone()) };
-        let desk = Arc::new(Desk { store, gateway, vault, recorder });
+        let recorder = if self.serves {
+            Recorder::grouped(store.clone()).0
+        } else {
+            Recorder::alone(store.clone())
+        };
+        let desk = Arc::new(Desk {
+            store,
+            gateway,
+            vault,
+            recorder,
+        });
         desks.insert(business.clone(), desk.clone());
         Ok(desk)
     }
@@ -166,8 +184,14 @@ impl App {
             group.name == name || group.aliases.contains(&name)
         });
         found.copied().ok_or_else(|| {
-            let names: Vec<_> = self.product.ecosystems.iter().map(|e| e.service.name).collect();
-            Error::usage(format!("there is no ecosystem `{name}`")).hint(format!("The ecosystems are: {}.", names.join(", ")))
+            let names: Vec<_> = self
+                .product
+                .ecosystems
+                .iter()
+                .map(|e| e.service.name)
+                .collect();
+            Error::usage(format!("there is no ecosystem `{name}`"))
+                .hint(format!("The ecosystems are: {}.", names.join(", ")))
         })
     }
 
@@ -178,7 +202,10 @@ impl App {
             .get_or_try_init(|| async {
                 Sandboxes::start(self.product.ecosystems, |_| SandboxOptions::default(), None)
                     .await
-                    .map_err(|e| Error::internal("the sandbox could not listen on a loopback port").because(e))
+                    .map_err(|e| {
+                        Error::internal("the sandbox could not listen on a loopback port")
+                            .because(e)
+                    })
             })
             .await?;
         served
@@ -188,7 +215,13 @@ impl App {
 
     /// Ends the process's work in good order: what waits for a commit is committed.
     pub async fn close(&self) {
-        let desks: Vec<_> = self.desks.lock().await.drain().map(|(_, desk)| desk).collect();
+        let desks: Vec<_> = self
+            .desks
+            .lock()
+            .await
+            .drain()
+            .map(|(_, desk)| desk)
+            .collect();
         for desk in desks {
             if desk.gateway.flush().await.is_err() {
                 tracing::warn!("some requests could not be recorded");
@@ -200,6 +233,9 @@ impl App {
 
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("App").field("product", &self.product.name).field("paths", &self.paths).finish_non_exhaustive()
+        f.debug_struct("App")
+            .field("product", &self.product.name)
+            .field("paths", &self.paths)
+            .finish_non_exhaustive()
     }
 }

@@ -72,7 +72,12 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+                ) =>
+            {
                 return Ok(Config::default());
             }
             Err(e) => {
@@ -82,9 +87,15 @@ impl Config {
             }
         };
         toml::from_str(&text).map_err(|e| {
-            let line = e.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            Error::usage(format!("`{}`, line {line}: {}", path.display(), e.message().replace('\n', ", ")))
-                .hint("Mend that line; `medtainer config path` tells where the file is.")
+            let line = e.span().map_or(1, |span| {
+                text[..span.start.min(text.len())].matches('\n').count() + 1
+            });
+            Error::usage(format!(
+                "`{}`, line {line}: {}",
+                path.display(),
+                e.message().replace('\n', ", ")
+            ))
+            .hint("Mend that line; `medtainer config path` tells where the file is.")
         })
     }
 }
@@ -109,7 +120,12 @@ mod tests {
     #[test]
     fn a_mistake_is_named_with_its_line() {
         let error = read("business = \"x\"\n[providers.ghl]\nurll = \"x\"\n").unwrap_err();
-        assert!(error.message().contains("config.toml`, line 3: unknown field `urll`"), "{error}");
+        assert!(
+            error
+                .message()
+                .contains("config.toml`, line 3: unknown field `urll`"),
+            "{error}"
+        );
         let error = read("business = \n").unwrap_err();
         assert!(error.message().contains("line 1"), "{error}");
     }

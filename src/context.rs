@@ -19,8 +19,8 @@ use crate::ecosystem::{Ecosystem, Feed, READ_TIMEOUT};
 use crate::error::{Error, Kind, Result};
 use crate::http::{Call, Gateway, Priority, Reply, Request, Service};
 use crate::postgres::Cluster;
-use crate::store::{Business, Store};
 use crate::store::audit::Caller;
+use crate::store::{Business, Store};
 use crate::sync::{self, Mode};
 use crate::ui::progress::{Step, Watcher};
 
@@ -86,7 +86,15 @@ impl Context {
     pub(crate) fn new(app: Arc<App>, desk: Arc<Desk>, invocation: Invocation) -> Self {
         let gateway = desk.gateway.metered();
         let deadline = invocation.timeout.map(|timeout| Instant::now() + timeout);
-        Context { app, desk, gateway, invocation, deadline, credential: None, notes: Mutex::default() }
+        Context {
+            app,
+            desk,
+            gateway,
+            invocation,
+            deadline,
+            credential: None,
+            notes: Mutex::default(),
+        }
     }
 
     /// The time, by this machine's clock.
@@ -150,7 +158,9 @@ impl Context {
     /// Makes sure the database answers; starts the private Postgres when it does not run.
     pub(crate) async fn ensure_database(&self) -> Result<()> {
         let watcher = self.invocation.watcher.clone();
-        self.app.ensure_database(&move |text| watcher.say(text)).await
+        self.app
+            .ensure_database(&move |text| watcher.say(text))
+            .await
     }
 
     /// The argument's value, or the id a person chose where it was ambiguous.
@@ -174,7 +184,11 @@ impl Context {
     pub fn note_source(&self, source: Source, as_of: Option<DateTime<Utc>>) {
         let mut notes = self.notes();
         // Sample data is never called anything else.
-        notes.source = Some(if self.business().is_sandbox() { Source::Sample } else { source });
+        notes.source = Some(if self.business().is_sandbox() {
+            Source::Sample
+        } else {
+            source
+        });
         notes.stale = source == Source::Stale;
         notes.as_of = as_of;
     }
@@ -238,8 +252,19 @@ impl Context {
             return self.app.sandbox_url(ecosystem).await;
         }
         let service = ecosystem.service;
-        let configured = self.app.config.providers.get(service.name).and_then(|provider| provider.url.as_deref());
-        Ok(self.app.env.get(service.url_variable).or(configured).unwrap_or(service.base_url).to_owned())
+        let configured = self
+            .app
+            .config
+            .providers
+            .get(service.name)
+            .and_then(|provider| provider.url.as_deref());
+        Ok(self
+            .app
+            .env
+            .get(service.url_variable)
+            .or(configured)
+            .unwrap_or(service.base_url)
+            .to_owned())
     }
 
     /// The credential of an ecosystem, or how to get one.
@@ -253,12 +278,20 @@ impl Context {
         if self.business().is_sandbox() {
             return Ok(Credential::of_pairs(ecosystem.sandbox.credentials));
         }
-        self.desk.vault.credential(service, &|name| self.app.env.get(name).map(str::to_owned)).await
+        self.desk
+            .vault
+            .credential(service, &|name| self.app.env.get(name).map(str::to_owned))
+            .await
     }
 
     /// Where each value of an ecosystem's credential comes from, in the order of its fields.
     pub async fn credential_origins(&self, ecosystem: &Ecosystem) -> Result<Vec<Origin>> {
-        self.desk.vault.origins(ecosystem.service, &|name| self.app.env.get(name).map(str::to_owned)).await
+        self.desk
+            .vault
+            .origins(ecosystem.service, &|name| {
+                self.app.env.get(name).map(str::to_owned)
+            })
+            .await
     }
 
     /// Sends a request to a provider, on the one path there is.
@@ -267,17 +300,39 @@ impl Context {
     }
 
     /// The same, letting people go first.
-    pub async fn send_in_background(&self, ecosystem: &Ecosystem, request: Request) -> Result<Reply> {
+    pub async fn send_in_background(
+        &self,
+        ecosystem: &Ecosystem,
+        request: Request,
+    ) -> Result<Reply> {
         self.send_as(ecosystem, request, Priority::Background).await
     }
 
-    async fn send_as(&self, ecosystem: &Ecosystem, request: Request, priority: Priority) -> Result<Reply> {
+    async fn send_as(
+        &self,
+        ecosystem: &Ecosystem,
+        request: Request,
+        priority: Priority,
+    ) -> Result<Reply> {
         let base_url = self.base_url(ecosystem).await?;
         let credential = self.credential(ecosystem).await?;
         let account = (ecosystem.account)(&credential);
         self.notes().account.clone_from(&Some(account.clone()));
-        let unlimited = self.app.config.providers.get(ecosystem.service.name).and_then(|provider| provider.budget) == Some(false);
-        let service = if unlimited { Service { limits: None, ..*ecosystem.service } } else { *ecosystem.service };
+        let unlimited = self
+            .app
+            .config
+            .providers
+            .get(ecosystem.service.name)
+            .and_then(|provider| provider.budget)
+            == Some(false);
+        let service = if unlimited {
+            Service {
+                limits: None,
+                ..*ecosystem.service
+            }
+        } else {
+            *ecosystem.service
+        };
         let reply = self
             .gateway
             .send(Call {
@@ -292,7 +347,10 @@ impl Context {
             })
             .await?;
         if reply.repaired {
-            self.warn(format!("{} sent characters no database can keep; they are shown as \u{fffd}", service.title));
+            self.warn(format!(
+                "{} sent characters no database can keep; they are shown as \u{fffd}",
+                service.title
+            ));
         }
         Ok(reply)
     }
@@ -306,13 +364,20 @@ impl Context {
             sync::state(&mut conn, collection.name()).await?
         };
         let options = &self.invocation.answer;
-        let limit = options.max_age.map_or(collection.freshness(), |span| span.duration());
-        let age = state.last_success_at.map(|at| self.now().signed_duration_since(at));
+        let limit = options
+            .max_age
+            .map_or(collection.freshness(), |span| span.duration());
+        let age = state
+            .last_success_at
+            .map(|at| self.now().signed_duration_since(at));
         let young = age.is_some_and(|age| age.to_std().unwrap_or_default() <= limit);
         if options.offline {
             if state.last_success_at.is_none() {
                 self.note_partial();
-                self.warn(format!("nothing was ever fetched completely; `{} {} sync` does", self.app.product.name, ecosystem.service.name));
+                self.warn(format!(
+                    "nothing was ever fetched completely; `{} {} sync` does",
+                    self.app.product.name, ecosystem.service.name
+                ));
             }
             let source = if young { Source::Cached } else { Source::Stale };
             self.note_source(source, state.last_success_at);
@@ -323,21 +388,40 @@ impl Context {
             return Ok(());
         }
         let deadline = Instant::now() + self.invocation.timeout.unwrap_or(READ_TIMEOUT.duration());
-        match self.sync(feed, Mode::Incremental, false, Some(deadline), sync::Busy::Wait).await {
+        match self
+            .sync(
+                feed,
+                Mode::Incremental,
+                false,
+                Some(deadline),
+                sync::Busy::Wait,
+            )
+            .await
+        {
             Ok(report) if report.is_done() => {
                 if !report.is_complete() {
                     self.note_partial();
                 }
-                report.run.warnings.iter().for_each(|warning| self.warn(warning));
+                report
+                    .run
+                    .warnings
+                    .iter()
+                    .for_each(|warning| self.warn(warning));
                 self.note_source(Source::Live, Some(report.run.started_at));
                 Ok(())
             }
             Ok(report) if options.fresh => Err(Error::unavailable(format!(
                 "{} of {} had come in when the time was up",
                 report.run.fetched,
-                report.run.provider_total.map_or_else(|| "unknown many".to_owned(), |total| total.to_string())
+                report
+                    .run
+                    .provider_total
+                    .map_or_else(|| "unknown many".to_owned(), |total| total.to_string())
             ))
-            .hint(format!("`{} {} sync` goes on from there without a time limit.", self.app.product.name, ecosystem.service.name))),
+            .hint(format!(
+                "`{} {} sync` goes on from there without a time limit.",
+                self.app.product.name, ecosystem.service.name
+            ))),
             Ok(report) => {
                 self.note_partial();
                 self.note_source(Source::Stale, state.last_success_at);
@@ -347,9 +431,16 @@ impl Context {
                 ));
                 Ok(())
             }
-            Err(error) if error.kind() == Kind::Unavailable && !options.fresh && state.last_success_at.is_some() => {
+            Err(error)
+                if error.kind() == Kind::Unavailable
+                    && !options.fresh
+                    && state.last_success_at.is_some() =>
+            {
                 self.note_source(Source::Stale, state.last_success_at);
-                self.warn(format!("{}; this is what was known before", error.message()));
+                self.warn(format!(
+                    "{}; this is what was known before",
+                    error.message()
+                ));
                 Ok(())
             }
             Err(error) => Err(error),
@@ -357,7 +448,14 @@ impl Context {
     }
 
     /// Runs a sync of a collection.
-    pub async fn sync(&self, feed: &Feed, mode: Mode, force: bool, deadline: Option<Instant>, busy: sync::Busy) -> Result<sync::Report> {
+    pub async fn sync(
+        &self,
+        feed: &Feed,
+        mode: Mode,
+        force: bool,
+        deadline: Option<Instant>,
+        busy: sync::Busy,
+    ) -> Result<sync::Report> {
         let source = (feed.source)(self);
         let options = sync::Options {
             mode,

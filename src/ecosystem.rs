@@ -71,7 +71,14 @@ pub struct SandboxOptions {
 
 impl Default for SandboxOptions {
     fn default() -> Self {
-        SandboxOptions { records: 1_206, seed: 1, limits: true, rate: None, window: None, troubles: Vec::new() }
+        SandboxOptions {
+            records: 1_206,
+            seed: 1,
+            limits: true,
+            rate: None,
+            window: None,
+            troubles: Vec::new(),
+        }
     }
 }
 
@@ -89,9 +96,16 @@ impl Sandboxes {
     ) -> std::io::Result<Self> {
         let mut running = Vec::new();
         for (i, ecosystem) in (0u16..).zip(ecosystems) {
-            let address = (Ipv4Addr::LOCALHOST, port.map_or(0, |port| port.saturating_add(i))).into();
+            let address = (
+                Ipv4Addr::LOCALHOST,
+                port.map_or(0, |port| port.saturating_add(i)),
+            )
+                .into();
             let router = (ecosystem.sandbox.router)(&options(ecosystem));
-            running.push((ecosystem.service.name, sandbox::serve(router, address).await?));
+            running.push((
+                ecosystem.service.name,
+                sandbox::serve(router, address).await?,
+            ));
         }
         Ok(Sandboxes(running))
     }
@@ -103,7 +117,9 @@ impl Sandboxes {
 
     /// The base URL of one ecosystem.
     pub fn url(&self, name: &str) -> Option<String> {
-        self.urls().find(|(known, _)| *known == name).map(|(_, url)| url)
+        self.urls()
+            .find(|(known, _)| *known == name)
+            .map(|(_, url)| url)
     }
 
     /// Takes no more requests and waits a second for the answers under way.
@@ -120,6 +136,8 @@ pub const READ_TIMEOUT: Span = Span::seconds(30);
 
 impl std::fmt::Debug for Ecosystem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ecosystem").field("service", &self.service.name).finish()
+        f.debug_struct("Ecosystem")
+            .field("service", &self.service.name)
+            .finish()
     }
 }

@@ -37,27 +37,47 @@ pub enum Format {
 impl Column {
     /// A column of text.
     pub const fn text(title: &'static str, path: &'static str) -> Self {
-        Column { title, path, format: Format::Text }
+        Column {
+            title,
+            path,
+            format: Format::Text,
+        }
     }
 
     /// A column of ids.
     pub const fn id(title: &'static str, path: &'static str) -> Self {
-        Column { title, path, format: Format::Id }
+        Column {
+            title,
+            path,
+            format: Format::Id,
+        }
     }
 
     /// A column of moments.
     pub const fn age(title: &'static str, path: &'static str) -> Self {
-        Column { title, path, format: Format::Age }
+        Column {
+            title,
+            path,
+            format: Format::Age,
+        }
     }
 
     /// A column of numbers.
     pub const fn number(title: &'static str, path: &'static str) -> Self {
-        Column { title, path, format: Format::Number }
+        Column {
+            title,
+            path,
+            format: Format::Number,
+        }
     }
 
     /// A column of lists.
     pub const fn list(title: &'static str, path: &'static str) -> Self {
-        Column { title, path, format: Format::List }
+        Column {
+            title,
+            path,
+            format: Format::List,
+        }
     }
 }
 
@@ -95,7 +115,12 @@ pub trait Output: Serialize + JsonSchema + Send + 'static {
     where
         Self: Sized,
     {
-        Ok(Data { json: to_raw(&self)?, count: None, complete: true, next: None })
+        Ok(Data {
+            json: to_raw(&self)?,
+            count: None,
+            complete: true,
+            next: None,
+        })
     }
 }
 
@@ -126,12 +151,20 @@ pub struct Page<T> {
 impl<T> Page<T> {
     /// A list that is all there is.
     pub fn whole(items: Vec<T>) -> Self {
-        Page { items, next: None, complete: true }
+        Page {
+            items,
+            next: None,
+            complete: true,
+        }
     }
 
     /// A list that goes on after `next`, if there is one.
     pub fn upto(items: Vec<T>, next: Option<String>) -> Self {
-        Page { complete: next.is_none(), items, next }
+        Page {
+            complete: next.is_none(),
+            items,
+            next,
+        }
     }
 }
 

@@ -22,7 +22,11 @@ impl Paths {
     pub fn find(env: &Env) -> Result<Self> {
         if let Some(home) = env.path("MEDTAINER_HOME") {
             let home = absolute(&home)?;
-            return Ok(Paths { data: home.clone(), config: home, runtime: None });
+            return Ok(Paths {
+                data: home.clone(),
+                config: home,
+                runtime: None,
+            });
         }
         if rustix::process::geteuid().is_root() {
             return Ok(Paths {
@@ -32,7 +36,8 @@ impl Paths {
             });
         }
         let dirs = directories::ProjectDirs::from("", "", "medtainer").ok_or_else(|| {
-            Error::usage("this user has no home folder").hint("Set `MEDTAINER_HOME` to a folder for medtainer's data.")
+            Error::usage("this user has no home folder")
+                .hint("Set `MEDTAINER_HOME` to a folder for medtainer's data.")
         })?;
         Ok(Paths {
             data: dirs.data_local_dir().to_owned(),

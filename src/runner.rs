@@ -19,12 +19,21 @@ use crate::store::needs_migration;
 use crate::tree::{self, Leaf, Parsed, Runnable};
 
 /// Runs a command with parsed arguments and records the call.
-pub async fn run(app: &Arc<App>, path: &[&str], leaf: &Leaf, matches: ArgMatches, invocation: Invocation) -> Answer {
+pub async fn run(
+    app: &Arc<App>,
+    path: &[&str],
+    leaf: &Leaf,
+    matches: ArgMatches,
+    invocation: Invocation,
+) -> Answer {
     let params = Value::Object(schema::given(&leaf.clap(), &matches));
     let mut matches = matches;
     let parsed = match leaf.parse(&mut matches) {
         Ok(Parsed::Command(command)) => Ok(command),
-        Ok(Parsed::Chore(_)) => Err(Error::internal(format!("`{}` is not for this caller", path.join(" ")))),
+        Ok(Parsed::Chore(_)) => Err(Error::internal(format!(
+            "`{}` is not for this caller",
+            path.join(" ")
+        ))),
         Err(error) => Err(schema::from_clap(&error)),
     };
     call(app, path, leaf, parsed, params, invocation).await
@@ -32,13 +41,31 @@ pub async fn run(app: &Arc<App>, path: &[&str], leaf: &Leaf, matches: ArgMatches
 
 /// Parses JSON arguments with the command's own parser, runs it and records the call; bad arguments
 /// are recorded too.
-pub async fn run_json(app: &Arc<App>, path: &[&str], leaf: &Leaf, given: &Map<String, Value>, invocation: Invocation) -> Answer {
-    let parsed = schema::parse(leaf.clap(), given).and_then(|mut matches| match leaf.parse(&mut matches) {
-        Ok(Parsed::Command(command)) => Ok(command),
-        Ok(Parsed::Chore(_)) => Err(Error::internal(format!("`{}` is not for this caller", path.join(" ")))),
-        Err(error) => Err(schema::from_clap(&error)),
-    });
-    call(app, path, leaf, parsed, Value::Object(given.clone()), invocation).await
+pub async fn run_json(
+    app: &Arc<App>,
+    path: &[&str],
+    leaf: &Leaf,
+    given: &Map<String, Value>,
+    invocation: Invocation,
+) -> Answer {
+    let parsed =
+        schema::parse(leaf.clap(), given).and_then(|mut matches| match leaf.parse(&mut matches) {
+            Ok(Parsed::Command(command)) => Ok(command),
+            Ok(Parsed::Chore(_)) => Err(Error::internal(format!(
+                "`{}` is not for this caller",
+                path.join(" ")
+            ))),
+            Err(error) => Err(schema::from_clap(&error)),
+        });
+    call(
+        app,
+        path,
+        leaf,
+        parsed,
+        Value::Object(given.clone()),
+        invocation,
+    )
+    .await
 }
 
 async fn call(
@@ -56,8 +83,14 @@ async fn call(
     let cx = match app.desk(&business).await {
         Ok(desk) => Context::new(app.clone(), desk, invocation),
         Err(error) => {
-            let metadata = Metadata { business: business.to_string(), ..Metadata::default() };
-            return Answer { outcome: Err(error), metadata };
+            let metadata = Metadata {
+                business: business.to_string(),
+                ..Metadata::default()
+            };
+            return Answer {
+                outcome: Err(error),
+                metadata,
+            };
         }
     };
     let outcome = match command {
@@ -78,9 +111,15 @@ async fn call(
         Err(_) => metadata.complete = false,
     }
 
-    let mut row = Execution::new(tree::audit_name(path, leaf), path.join(" "), leaf.effect.as_str(), caller, &params)
-        .timed(started, clock.elapsed())
-        .calls(u32::try_from(metadata.calls).unwrap_or(u32::MAX));
+    let mut row = Execution::new(
+        tree::audit_name(path, leaf),
+        path.join(" "),
+        leaf.effect.as_str(),
+        caller,
+        &params,
+    )
+    .timed(started, clock.elapsed())
+    .calls(u32::try_from(metadata.calls).unwrap_or(u32::MAX));
     if let Some(principal) = principal {
         row = row.principal(principal);
     }
@@ -88,24 +127,34 @@ async fn call(
         row = row.account(account.clone());
     }
     row = match &outcome {
-        Ok(_) => row.answered("success", metadata.source.map(|source| source.as_str()), summary(&metadata)),
+        Ok(_) => row.answered(
+            "success",
+            metadata.source.map(|source| source.as_str()),
+            summary(&metadata),
+        ),
         Err(error) => row.failed(error, &params),
     };
     // What was asked of providers is written down before the call itself is.
     let flushed = cx.desk().gateway.flush().await;
     let recorded = match cx.desk().recorder.record(row.clone()).await {
-        Err(error) if is_down(&error) && cx.ensure_database().await.is_ok() => cx.desk().recorder.record(row).await,
+        Err(error) if is_down(&error) && cx.ensure_database().await.is_ok() => {
+            cx.desk().recorder.record(row).await
+        }
         done => done,
     };
     match (flushed, recorded) {
         (Ok(()), Ok(id)) => metadata.execution_id = Some(id),
         (_, Ok(id)) => {
             metadata.execution_id = Some(id);
-            metadata.warnings.push("the requests of this call could not be recorded".to_owned());
+            metadata
+                .warnings
+                .push("the requests of this call could not be recorded".to_owned());
         }
         (_, Err(error)) => {
             tracing::warn!(kind = %error.kind(), "the call could not be recorded");
-            metadata.warnings.push("this call could not be recorded in the audit trail".to_owned());
+            metadata
+                .warnings
+                .push("this call could not be recorded in the audit trail".to_owned());
         }
     }
     metadata.latency_ms = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -163,8 +212,17 @@ fn is_down(error: &Error) -> bool {
 fn strict(cx: &Context, outcome: Result<Data>) -> Result<Data> {
     let data = outcome?;
     if cx.is_strict() && !cx.is_fresh_and_whole() {
-        return Err(Error::new(Kind::Stale, "the data is stale or not whole, and `--strict` asked for neither")
-            .hint(cx.metadata().warnings.first().cloned().unwrap_or_else(|| "Run it again without `--strict`.".to_owned())));
+        return Err(Error::new(
+            Kind::Stale,
+            "the data is stale or not whole, and `--strict` asked for neither",
+        )
+        .hint(
+            cx.metadata()
+                .warnings
+                .first()
+                .cloned()
+                .unwrap_or_else(|| "Run it again without `--strict`.".to_owned()),
+        ));
     }
     Ok(data)
 }

@@ -77,7 +77,9 @@ fn property(arg: &Arg) -> Value {
     {
         let text = default.to_string_lossy();
         let typed = match json_type(arg.get_value_parser()) {
-            "integer" | "number" | "boolean" => serde_json::from_str(&text).unwrap_or_else(|_| text.into()),
+            "integer" | "number" | "boolean" => {
+                serde_json::from_str(&text).unwrap_or_else(|_| text.into())
+            }
             _ => text.into(),
         };
         value.insert("default".into(), typed);
@@ -91,7 +93,9 @@ fn is_flag(arg: &Arg) -> bool {
 
 fn is_list(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::Append)
-        || arg.get_num_args().is_some_and(|range| range.max_values() > 1)
+        || arg
+            .get_num_args()
+            .is_some_and(|range| range.max_values() > 1)
 }
 
 fn json_type(parser: &ValueParser) -> &'static str {
@@ -137,7 +141,10 @@ pub fn words(command: &Command, given: &Map<String, Value>) -> Result<Vec<OsStri
             continue;
         }
         let values = match value {
-            Value::Array(values) if is_list(arg) => values.iter().map(|v| scalar(name, v)).collect::<Result<Vec<_>>>()?,
+            Value::Array(values) if is_list(arg) => values
+                .iter()
+                .map(|v| scalar(name, v))
+                .collect::<Result<Vec<_>>>()?,
             other => vec![scalar(name, other)?],
         };
         for text in values {
@@ -178,7 +185,9 @@ fn wrong(name: &str, wanted: &str) -> Error {
 }
 
 fn unknown(command: &Command, name: &str) -> Error {
-    let known: Vec<_> = arguments(command).map(|arg| arg.get_id().as_str()).collect();
+    let known: Vec<_> = arguments(command)
+        .map(|arg| arg.get_id().as_str())
+        .collect();
     let near = known
         .iter()
         .map(|known| (strsim::jaro_winkler(known, name), *known))
@@ -196,7 +205,9 @@ fn unknown(command: &Command, name: &str) -> Error {
 pub fn parse(command: Command, given: &Map<String, Value>) -> Result<ArgMatches> {
     let words = words(&command, given)?;
     let command = command.no_binary_name(true).color(clap::ColorChoice::Never);
-    command.try_get_matches_from(words).map_err(|error| from_clap(&error))
+    command
+        .try_get_matches_from(words)
+        .map_err(|error| from_clap(&error))
 }
 
 /// A parser's refusal as one of our errors: what is wrong, and the near word if there is one.
@@ -204,13 +215,22 @@ pub fn from_clap(error: &clap::Error) -> Error {
     let text = error.render().to_string();
     let mut paragraphs = text.split("\n\n");
     let head = paragraphs.next().unwrap_or_default();
-    let message = head.trim().trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let message = head
+        .trim()
+        .trim_start_matches("error: ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
     let hint = paragraphs
         .filter_map(|paragraph| paragraph.trim().strip_prefix("tip: "))
         .map(|tip| {
             let mut chars = tip.chars();
             let first = chars.next().map(|c| c.to_ascii_uppercase());
-            format!("{}{}.", first.map(String::from).unwrap_or_default(), chars.as_str())
+            format!(
+                "{}{}.",
+                first.map(String::from).unwrap_or_default(),
+                chars.as_str()
+            )
         })
         .next();
     let error = Error::usage(message.replace('\'', "`"));
@@ -225,7 +245,9 @@ pub fn given(command: &Command, matches: &ArgMatches) -> Map<String, Value> {
     let mut given = Map::new();
     for arg in arguments(command) {
         let name = arg.get_id().as_str();
-        if matches.try_contains_id(name).is_err() || matches.value_source(name) != Some(ValueSource::CommandLine) {
+        if matches.try_contains_id(name).is_err()
+            || matches.value_source(name) != Some(ValueSource::CommandLine)
+        {
             continue;
         }
         let mut values: Vec<Value> = matches

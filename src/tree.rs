@@ -103,7 +103,12 @@ impl<C: Chore> Doable for AsChore<C> {
 impl Group {
     /// An empty group.
     pub fn new(name: &'static str, about: &'static str) -> Self {
-        Group { name, about, aliases: &[], nodes: Vec::new() }
+        Group {
+            name,
+            about,
+            aliases: &[],
+            nodes: Vec::new(),
+        }
     }
 
     /// Other words for the group.
@@ -124,7 +129,9 @@ impl Group {
             view: C::Output::view,
             output: <C::Output as schemars::JsonSchema>::json_schema,
             augment: C::augment_args,
-            body: Body::Command(|matches| Ok(Box::new(AsCommand(C::from_arg_matches_mut(matches)?)))),
+            body: Body::Command(|matches| {
+                Ok(Box::new(AsCommand(C::from_arg_matches_mut(matches)?)))
+            }),
         }));
         self
     }
@@ -164,7 +171,11 @@ impl Group {
         leaves
     }
 
-    fn collect<'a>(&'a self, path: &mut Vec<&'static str>, leaves: &mut Vec<(Vec<&'static str>, &'a Leaf)>) {
+    fn collect<'a>(
+        &'a self,
+        path: &mut Vec<&'static str>,
+        leaves: &mut Vec<(Vec<&'static str>, &'a Leaf)>,
+    ) {
         for node in &self.nodes {
             match node {
                 Node::Group(group) => {
@@ -187,7 +198,9 @@ impl Group {
         self.leaves().into_iter().find(|(path, leaf)| {
             leaf.is_tool()
                 && (tool_name(path) == name
-                    || leaf.catalog.is_some_and(|catalog| catalog == name || catalog.replace('.', "_") == name))
+                    || leaf.catalog.is_some_and(|catalog| {
+                        catalog == name || catalog.replace('.', "_") == name
+                    }))
         })
     }
 

@@ -124,7 +124,10 @@ mod tests {
         let now = "2026-11-22T10:00:00Z".parse().unwrap();
         let at = |text: &str| text.parse::<Moment>().map(|m| m.instant(now).to_rfc3339());
         assert_eq!(at("2026-11-01").unwrap(), "2026-11-01T00:00:00+00:00");
-        assert_eq!(at("2026-11-01T09:00:00+02:00").unwrap(), "2026-11-01T07:00:00+00:00");
+        assert_eq!(
+            at("2026-11-01T09:00:00+02:00").unwrap(),
+            "2026-11-01T07:00:00+00:00"
+        );
         assert_eq!(at("7d").unwrap(), "2026-11-15T10:00:00+00:00");
         assert_eq!(at("2h ago").unwrap(), "2026-11-22T08:00:00+00:00");
         assert!(at("yesterday-ish").is_err());

@@ -16,9 +16,13 @@ pub const PAGE: usize = 500;
 /// The location all requests are about.
 pub async fn location(cx: &Context) -> Result<String> {
     let credential = cx.credential(&GHL).await?;
-    credential.text("location").map(str::to_owned).ok_or_else(|| {
-        Error::auth("no GoHighLevel location is known").hint("Set `MEDTAINER_GHL_LOCATION`, or run `medtainer auth login ghl`.")
-    })
+    credential
+        .text("location")
+        .map(str::to_owned)
+        .ok_or_else(|| {
+            Error::auth("no GoHighLevel location is known")
+                .hint("Set `MEDTAINER_GHL_LOCATION`, or run `medtainer auth login ghl`.")
+        })
 }
 
 /// The name of the location: proves token and location at once.
@@ -36,8 +40,17 @@ pub async fn location_name(cx: &Context) -> Result<String> {
 /// One page of contacts, oldest first: all of them by date added, or those changed since a moment.
 ///
 /// Never `page`, which ends at 10,000 rows; the cursor is the `searchAfter` of the last contact.
-pub fn search(location: &str, limit: usize, since: Option<DateTime<Utc>>, after: Option<&str>) -> Result<Request> {
-    let field = if since.is_some() { "dateUpdated" } else { "dateAdded" };
+pub fn search(
+    location: &str,
+    limit: usize,
+    since: Option<DateTime<Utc>>,
+    after: Option<&str>,
+) -> Result<Request> {
+    let field = if since.is_some() {
+        "dateUpdated"
+    } else {
+        "dateAdded"
+    };
     let mut body = json!({
         "locationId": location,
         "pageLimit": limit,
@@ -45,13 +58,16 @@ pub fn search(location: &str, limit: usize, since: Option<DateTime<Utc>>, after:
     });
     if let Some(since) = since {
         let since = since.to_rfc3339_opts(SecondsFormat::Millis, true);
-        body["filters"] = json!([{ "field": "dateUpdated", "operator": "range", "value": { "gte": since } }]);
+        body["filters"] =
+            json!([{ "field": "dateUpdated", "operator": "range", "value": { "gte": since } }]);
     }
     if let Some(after) = after {
         body["searchAfter"] = serde_json::from_str::<Value>(after)
             .map_err(|e| Error::internal("a stored cursor is not JSON").because(e))?;
     }
-    Ok(Request::new(Method::Post, "/contacts/search", &[])?.json(&body)?.reading())
+    Ok(Request::new(Method::Post, "/contacts/search", &[])?
+        .json(&body)?
+        .reading())
 }
 
 /// What a page of contacts holds; each contact stays text.
@@ -76,13 +92,17 @@ pub async fn contact(cx: &Context, id: &str) -> Result<Box<RawValue>> {
     struct Body {
         contact: Box<RawValue>,
     }
-    let reply = cx.send(&GHL, Request::new(Method::Get, "/contacts/{id}", &[id])?).await?;
+    let reply = cx
+        .send(&GHL, Request::new(Method::Get, "/contacts/{id}", &[id])?)
+        .await?;
     let body: Body = serde_json::from_str(&reply.text).map_err(|e| unexpected("a contact", e))?;
     Ok(body.contact)
 }
 
 fn unexpected(what: &str, error: serde_json::Error) -> Error {
-    Error::unavailable(format!("GoHighLevel answered with something that is not {what}"))
-        .hint("Try again; if it stays so, their API may have changed.")
-        .because(error)
+    Error::unavailable(format!(
+        "GoHighLevel answered with something that is not {what}"
+    ))
+    .hint("Try again; if it stays so, their API may have changed.")
+    .because(error)
 }

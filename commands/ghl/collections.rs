@@ -3,17 +3,20 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use medtainer_core::Result;
 use medtainer_core::context::Context;
 use medtainer_core::ecosystem::Feed;
 use medtainer_core::people::{self, Person};
 use medtainer_core::sync::{Applied, Collection, Cursor, Page, Row, Source, Span};
-use medtainer_core::Result;
 use sqlx::PgConnection;
 
 use super::{GHL, api, store, types};
 
 /// Contacts.
-pub const CONTACTS: Feed = Feed { collection: &Contacts, source: |cx| Box::new(Pages { cx }) };
+pub const CONTACTS: Feed = Feed {
+    collection: &Contacts,
+    source: |cx| Box::new(Pages { cx }),
+};
 
 struct Contacts;
 
@@ -26,7 +29,12 @@ impl Collection for Contacts {
         Duration::from_secs(15 * 60)
     }
 
-    fn apply<'a>(&'a self, conn: &'a mut PgConnection, rows: &'a [Row], run: i64) -> BoxFuture<'a, Result<Applied>> {
+    fn apply<'a>(
+        &'a self,
+        conn: &'a mut PgConnection,
+        rows: &'a [Row],
+        run: i64,
+    ) -> BoxFuture<'a, Result<Applied>> {
         Box::pin(async move {
             people::indexes_its_pages(conn).await?;
             let stored = store::upsert_contacts(conn, rows, Some(run)).await?;
@@ -43,7 +51,12 @@ impl Collection for Contacts {
         Box::pin(store::count_missing(conn, run))
     }
 
-    fn bury<'a>(&'a self, conn: &'a mut PgConnection, run: i64, limit: i64) -> BoxFuture<'a, Result<i64>> {
+    fn bury<'a>(
+        &'a self,
+        conn: &'a mut PgConnection,
+        run: i64,
+        limit: i64,
+    ) -> BoxFuture<'a, Result<i64>> {
         Box::pin(async move {
             people::indexes_its_pages(conn).await?;
             let gone = store::bury_missing(conn, run, limit).await?;
@@ -70,8 +83,18 @@ async fn index(conn: &mut PgConnection, rows: impl Iterator<Item = &Row>) -> Res
             last: contact.last_name.as_deref(),
             full_name: full_name.as_deref(),
             company: contact.company_name.as_deref(),
-            emails: contact.email.iter().chain(&contact.additional_emails).map(String::as_str).collect(),
-            phones: contact.phone.iter().chain(&contact.additional_phones).map(String::as_str).collect(),
+            emails: contact
+                .email
+                .iter()
+                .chain(&contact.additional_emails)
+                .map(String::as_str)
+                .collect(),
+            phones: contact
+                .phone
+                .iter()
+                .chain(&contact.additional_phones)
+                .map(String::as_str)
+                .collect(),
             changed: row.changed_at,
         })
         .collect();
@@ -91,7 +114,12 @@ impl Source for Pages<'_> {
                 Span::Everything => None,
                 Span::Since(at) => Some(at),
             };
-            let request = api::search(&location, api::PAGE, since, cursor.map(|cursor| cursor.0.as_str()))?;
+            let request = api::search(
+                &location,
+                api::PAGE,
+                since,
+                cursor.map(|cursor| cursor.0.as_str()),
+            )?;
             let reply = self.cx.send_in_background(&GHL, request).await?;
             let found = api::page(&reply)?;
             let length = found.contacts.len();
@@ -105,8 +133,18 @@ impl Source for Pages<'_> {
             }
             let skipped = u32::try_from(length - rows.len()).unwrap_or(u32::MAX);
             // A short page is the last one; the total may count what was deleted meanwhile.
-            let next = if length < api::PAGE { None } else { last.map(Cursor) };
-            Ok(Page { rows, next, total: found.total, calls: 1, skipped })
+            let next = if length < api::PAGE {
+                None
+            } else {
+                last.map(Cursor)
+            };
+            Ok(Page {
+                rows,
+                next,
+                total: found.total,
+                calls: 1,
+                skipped,
+            })
         })
     }
 }

@@ -82,16 +82,23 @@ impl Command for Contact {
     async fn run(&self, cx: &Context) -> Result<Self::Output> {
         let id = match who::find(cx, &self.who).await {
             // It may be an id that no sync has brought yet.
-            Err(error) if error.kind() == Kind::NotFound && types::is_id(&self.who) && !cx.is_offline() => self.who.clone(),
+            Err(error)
+                if error.kind() == Kind::NotFound
+                    && types::is_id(&self.who)
+                    && !cx.is_offline() =>
+            {
+                self.who.clone()
+            }
             found => found?,
         };
         if cx.wants_live() || !in_store(cx, &id).await? {
             fetch(cx, &id).await?;
         }
         let mut conn = cx.db().await?;
-        let stored = store::contact(&mut conn, &id)
-            .await?
-            .ok_or_else(|| Error::not_found(format!("no contact `{id}`")).hint("`medtainer ghl search` finds people by name."))?;
+        let stored = store::contact(&mut conn, &id).await?.ok_or_else(|| {
+            Error::not_found(format!("no contact `{id}`"))
+                .hint("`medtainer ghl search` finds people by name.")
+        })?;
         let context = lessons::taught(&mut conn, &id).await?;
         if stored.deleted_at.is_some() {
             cx.warn("GoHighLevel does not have this contact any more; this is what was known");
@@ -133,7 +140,8 @@ async fn fetch(cx: &Context, id: &str) -> Result<()> {
         }
         Err(error) => return Err(error),
     };
-    let (row, _) = types::row(&fetched).ok_or_else(|| Error::unavailable("GoHighLevel answered with a contact that has no id"))?;
+    let (row, _) = types::row(&fetched)
+        .ok_or_else(|| Error::unavailable("GoHighLevel answered with a contact that has no id"))?;
     let mut conn = cx.db().await?;
     store::upsert_contacts(&mut conn, &[row], None).await?;
     cx.note_source(Source::Live, Some(cx.now()));

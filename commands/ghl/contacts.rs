@@ -76,7 +76,12 @@ impl Command for Contacts {
             Sort::Added => store::Sort::Added,
             Sort::Name => store::Sort::Name,
         };
-        let after = self.paging.after.as_deref().map(|text| After::parse(text, sort)).transpose()?;
+        let after = self
+            .paging
+            .after
+            .as_deref()
+            .map(|text| After::parse(text, sort))
+            .transpose()?;
         let filter = Filter {
             query: self.query.clone(),
             tags: self.tags.clone(),
@@ -87,7 +92,8 @@ impl Command for Contacts {
         };
         cx.read_through(&GHL, &collections::CONTACTS).await?;
         let mut conn = cx.db().await?;
-        let (lines, next) = store::list(&mut conn, &filter, sort, after.as_ref(), self.paging.limit).await?;
+        let (lines, next) =
+            store::list(&mut conn, &filter, sort, after.as_ref(), self.paging.limit).await?;
         Ok(Page::upto(lines, next.map(|after| after.to_text())))
     }
 }

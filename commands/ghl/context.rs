@@ -76,7 +76,9 @@ impl Command for Context {
         if !lesson.is_empty() {
             lessons::teach(&mut conn, &id, &lesson).await?;
         }
-        let name = store::contact(&mut conn, &id).await?.and_then(|whole| types::Contact::read(&whole.data).full_name());
+        let name = store::contact(&mut conn, &id)
+            .await?
+            .and_then(|whole| types::Contact::read(&whole.data).full_name());
         let taught = lessons::taught(&mut conn, &id).await?.unwrap_or_default();
         Ok(One(Known { id, name, taught }))
     }

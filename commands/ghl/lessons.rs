@@ -34,8 +34,12 @@ update contact_context c
  where c.id = (select id from contact_context where contact_id = $1 order by updated_at desc nulls last, id desc limit 1)";
 
 /// Every statement here, for the test that describes them all.
-pub const STATEMENTS: &[(&str, &str)] =
-    &[("ghl::TAUGHT", TAUGHT), ("ghl::LOCK", LOCK), ("ghl::ADD", ADD), ("ghl::TEACH", TEACH)];
+pub const STATEMENTS: &[(&str, &str)] = &[
+    ("ghl::TAUGHT", TAUGHT),
+    ("ghl::LOCK", LOCK),
+    ("ghl::ADD", ADD),
+    ("ghl::TEACH", TEACH),
+];
 
 /// What is known of a contact besides what the provider has.
 #[derive(Debug, Default, Serialize, JsonSchema, FromRow)]
@@ -66,7 +70,10 @@ pub struct Lesson {
 impl Lesson {
     /// Whether there is nothing to learn.
     pub fn is_empty(&self) -> bool {
-        self.nicknames.is_empty() && self.aliases.is_empty() && self.note.is_none() && self.importance.is_none()
+        self.nicknames.is_empty()
+            && self.aliases.is_empty()
+            && self.note.is_none()
+            && self.importance.is_none()
     }
 }
 

@@ -27,13 +27,19 @@ select id::text, coalesce(name, company, email, phone, 'no name')
  order by id limit 30";
 
 /// Every statement here, for the test that describes them all.
-pub const STATEMENTS: &[(&str, &str)] =
-    &[("ghl::LINES", LINES), ("ghl::COMPLETE", COMPLETE), ("ghl::COMPLETE_ID", COMPLETE_ID)];
+pub const STATEMENTS: &[(&str, &str)] = &[
+    ("ghl::LINES", LINES),
+    ("ghl::COMPLETE", COMPLETE),
+    ("ghl::COMPLETE_ID", COMPLETE_ID),
+];
 
 /// Lines of a list, in the order of the ids; an id that is not there has none.
 pub async fn lines(conn: &mut PgConnection, ids: &[String]) -> Result<Vec<Line>> {
     let found: Vec<Line> = sqlx::query_as(LINES).bind(ids).fetch_all(conn).await?;
-    let mut found: HashMap<String, Line> = found.into_iter().map(|line| (line.id.clone(), line)).collect();
+    let mut found: HashMap<String, Line> = found
+        .into_iter()
+        .map(|line| (line.id.clone(), line))
+        .collect();
     Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
 }
 
@@ -41,11 +47,18 @@ pub async fn lines(conn: &mut PgConnection, ids: &[String]) -> Result<Vec<Line>>
 pub async fn complete(conn: &mut PgConnection, typed: &str) -> Result<Vec<(String, String)>> {
     let typed = typed.trim_matches(['"', '\'', '\\']);
     let from = typed.to_lowercase();
-    let named: Vec<(String, String)> =
-        sqlx::query_as(COMPLETE).bind(&from).bind(format!("{from}\u{10ffff}")).fetch_all(&mut *conn).await?;
+    let named: Vec<(String, String)> = sqlx::query_as(COMPLETE)
+        .bind(&from)
+        .bind(format!("{from}\u{10ffff}"))
+        .fetch_all(&mut *conn)
+        .await?;
     let mut candidates: Vec<_> = named.into_iter().map(|(id, name)| (name, id)).collect();
     if candidates.is_empty() && !typed.is_empty() {
-        candidates = sqlx::query_as(COMPLETE_ID).bind(typed).bind(format!("{typed}\u{10ffff}")).fetch_all(conn).await?;
+        candidates = sqlx::query_as(COMPLETE_ID)
+            .bind(typed)
+            .bind(format!("{typed}\u{10ffff}"))
+            .fetch_all(conn)
+            .await?;
     }
     Ok(candidates)
 }

@@ -44,7 +44,10 @@ pub static GHL: Ecosystem = Ecosystem {
     secret: "token",
     sandbox: Sandbox {
         router: |options| sandbox::router(sandbox::Options::from(options)),
-        credentials: &[("token", sandbox::TOKEN), ("location", sandbox::LOCATION_ID)],
+        credentials: &[
+            ("token", sandbox::TOKEN),
+            ("location", sandbox::LOCATION_ID),
+        ],
     },
     probe: |cx| api::location_name(cx).boxed(),
     schedules: || {
@@ -69,7 +72,11 @@ const SERVICE: Service = Service {
     url_variable: "MEDTAINER_GHL_URL",
     auth: Auth::BEARER,
     // A private integration token on a trial account was measured at 25; apps get 100 and say so.
-    limits: Some(Limits { max_requests: 25, window_ms: 10_000, per_day: Some(200_000) }),
+    limits: Some(Limits {
+        max_requests: 25,
+        window_ms: 10_000,
+        per_day: Some(200_000),
+    }),
     limit_headers: LimitHeaders {
         max: Some("x-ratelimit-max"),
         window_ms: Some("x-ratelimit-interval-milliseconds"),
@@ -80,9 +87,21 @@ const SERVICE: Service = Service {
     retry_after: false,
     request_id_header: None,
     versions: &[
-        Version { prefix: "", header: "version", value: "2021-07-28" },
-        Version { prefix: "/conversations", header: "version", value: "2021-04-15" },
-        Version { prefix: "/calendars", header: "version", value: "2021-04-15" },
+        Version {
+            prefix: "",
+            header: "version",
+            value: "2021-07-28",
+        },
+        Version {
+            prefix: "/conversations",
+            header: "version",
+            value: "2021-04-15",
+        },
+        Version {
+            prefix: "/calendars",
+            header: "version",
+            value: "2021-04-15",
+        },
     ],
     // The gateway dresses its own time-out as a refused token.
     transient: &[(401, "Command timed out")],
@@ -107,10 +126,18 @@ const SERVICE: Service = Service {
 
 /// Bodies have no fixed form: `message` is a text or a list of texts, `traceId` is what support asks for.
 fn read_error(status: u16, body: &str) -> ErrorBody {
-    let Ok(body) = serde_json::from_str::<Value>(body) else { return ErrorBody::default() };
+    let Ok(body) = serde_json::from_str::<Value>(body) else {
+        return ErrorBody::default();
+    };
     let message = match &body["message"] {
         Value::String(text) => Some(text.clone()),
-        Value::Array(texts) => Some(texts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("; ")),
+        Value::Array(texts) => Some(
+            texts
+                .iter()
+                .filter_map(Value::as_str)
+                .collect::<Vec<_>>()
+                .join("; "),
+        ),
         _ => None,
     }
     .filter(|text| !text.is_empty());
@@ -118,14 +145,21 @@ fn read_error(status: u16, body: &str) -> ErrorBody {
     let (kind, hint) = match status {
         401 if said("not authorized for this scope") => (
             Some(Kind::Auth),
-            Some("Add the scope to the private integration, under Settings > Private Integrations; the token stays the same."),
+            Some(
+                "Add the scope to the private integration, under Settings > Private Integrations; the token stays the same.",
+            ),
         ),
         // A path that does not exist, or is closed to private integrations, is refused like a token.
         401 if said("not yet supported by the IAM Service") => (Some(Kind::Refused), None),
-        401 => (Some(Kind::Auth), Some("`medtainer auth login ghl` stores a valid token.")),
+        401 => (
+            Some(Kind::Auth),
+            Some("`medtainer auth login ghl` stores a valid token."),
+        ),
         403 if said("does not have access to this location") => (
             Some(Kind::Auth),
-            Some("The token belongs to another location: check `MEDTAINER_GHL_LOCATION`, or run `medtainer auth login ghl`."),
+            Some(
+                "The token belongs to another location: check `MEDTAINER_GHL_LOCATION`, or run `medtainer auth login ghl`.",
+            ),
         ),
         _ => (None, None),
     };
@@ -133,9 +167,14 @@ fn read_error(status: u16, body: &str) -> ErrorBody {
     ErrorBody {
         message,
         request_id: body["traceId"].as_str().map(str::to_owned),
-        kind: if duplicate.is_some() { Some(Kind::Conflict) } else { kind },
+        kind: if duplicate.is_some() {
+            Some(Kind::Conflict)
+        } else {
+            kind
+        },
         hint: hint.map(str::to_owned),
-        details: duplicate.map(|id| json!({ "contact_id": id, "matching_field": body["meta"]["matchingField"] })),
+        details: duplicate
+            .map(|id| json!({ "contact_id": id, "matching_field": body["meta"]["matchingField"] })),
     }
 }
 
@@ -146,13 +185,25 @@ mod tests {
     #[test]
     fn refusals_say_what_to_do() {
         let read = |status, body| read_error(status, body);
-        let scope = read(401, r#"{"statusCode":401,"message":"The token is not authorized for this scope."}"#);
+        let scope = read(
+            401,
+            r#"{"statusCode":401,"message":"The token is not authorized for this scope."}"#,
+        );
         assert_eq!(scope.kind, Some(Kind::Auth));
         assert!(scope.hint.unwrap().contains("scope"));
-        let list = read(422, r#"{"message":["property limit should not exist","x"],"traceId":"t1"}"#);
-        assert_eq!(list.message.as_deref(), Some("property limit should not exist; x"));
+        let list = read(
+            422,
+            r#"{"message":["property limit should not exist","x"],"traceId":"t1"}"#,
+        );
+        assert_eq!(
+            list.message.as_deref(),
+            Some("property limit should not exist; x")
+        );
         assert_eq!(list.request_id.as_deref(), Some("t1"));
-        let twice = read(400, r#"{"message":"This location does not allow duplicated contacts.","meta":{"contactId":"c","matchingField":"email"}}"#);
+        let twice = read(
+            400,
+            r#"{"message":"This location does not allow duplicated contacts.","meta":{"contactId":"c","matchingField":"email"}}"#,
+        );
         assert_eq!(twice.kind, Some(Kind::Conflict));
         assert!(read(502, "<html>").message.is_none());
     }

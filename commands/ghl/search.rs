@@ -64,7 +64,8 @@ impl Command for Search {
 
     async fn run(&self, cx: &Context) -> Result<Self::Output> {
         if self.text.trim().is_empty() {
-            return Err(Error::usage("there is nothing to look for").hint("Give a name, as in `medtainer ghl search bob`."));
+            return Err(Error::usage("there is nothing to look for")
+                .hint("Give a name, as in `medtainer ghl search bob`."));
         }
         cx.read_through(&GHL, &collections::CONTACTS).await?;
         let mut conn = cx.db().await?;
@@ -88,7 +89,12 @@ impl Command for Search {
 
 /// A reason as a person says it.
 fn explain(reason: &Reason) -> String {
-    let Reason { field, kind, query_token: asked, matched_token: found } = reason;
+    let Reason {
+        field,
+        kind,
+        query_token: asked,
+        matched_token: found,
+    } = reason;
     match kind {
         Match::Exact if asked == found => match field {
             Field::Name => format!("name `{found}`"),

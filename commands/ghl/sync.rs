@@ -81,14 +81,23 @@ impl Command for Sync {
     const CATALOG: Option<&'static str> = Some("gohighlevel.sync_all_contacts");
 
     async fn run(&self, cx: &Context) -> Result<Self::Output> {
-        let mode = if self.full { Mode::Full } else { Mode::Incremental };
-        let report = cx.sync(&collections::CONTACTS, mode, self.force, None, Busy::Wait).await?;
+        let mode = if self.full {
+            Mode::Full
+        } else {
+            Mode::Incremental
+        };
+        let report = cx
+            .sync(&collections::CONTACTS, mode, self.force, None, Busy::Wait)
+            .await?;
         let joined = report.joined;
         let (done, complete) = (report.is_done(), report.is_complete());
         let run = report.run;
         if !done {
-            return Err(Error::unavailable(format!("the sync was stopped after {} contacts", run.fetched))
-                .hint("Nothing is lost: `medtainer ghl sync` goes on from there."));
+            return Err(Error::unavailable(format!(
+                "the sync was stopped after {} contacts",
+                run.fetched
+            ))
+            .hint("Nothing is lost: `medtainer ghl sync` goes on from there."));
         }
         if !complete {
             cx.note_partial();

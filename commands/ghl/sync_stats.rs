@@ -1,12 +1,12 @@
 use chrono::{DateTime, Utc};
 use clap::Args;
+use medtainer_core::Result;
 use medtainer_core::answer::Source;
 use medtainer_core::command::Command;
 use medtainer_core::context::Context;
 use medtainer_core::output::{Column, One, Row};
 use medtainer_core::sync::{self, Collection};
 use medtainer_core::values::Span;
-use medtainer_core::Result;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -88,7 +88,16 @@ impl Command for SyncStats {
             newest_change: stats.newest_change,
             calls: runs.iter().map(|run| i64::from(run.api_calls)).sum(),
             running,
-            summary: runs.iter().take(3).map(|run| format!("{} {}: {} fetched, {} new, {} changed", run.mode, run.state, run.fetched, run.inserted, run.updated)).collect(),
+            summary: runs
+                .iter()
+                .take(3)
+                .map(|run| {
+                    format!(
+                        "{} {}: {} fetched, {} new, {} changed",
+                        run.mode, run.state, run.fetched, run.inserted, run.updated
+                    )
+                })
+                .collect(),
             runs,
         }))
     }

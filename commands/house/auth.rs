@@ -16,7 +16,10 @@ use serde::Serialize;
 
 /// The commands of this group.
 pub fn group() -> Group {
-    Group::new("auth", "Credentials of providers").chore::<Login>("login").chore::<Logout>("logout").chore::<Status>("status")
+    Group::new("auth", "Credentials of providers")
+        .chore::<Login>("login")
+        .chore::<Logout>("logout")
+        .chore::<Status>("status")
 }
 
 /// Store a provider's credential, after trying it
@@ -42,20 +45,35 @@ impl Chore for Login {
         let ecosystem = host.app.ecosystem(&self.ecosystem)?;
         let service = ecosystem.service;
         if host.options.sandbox {
-            return Err(Error::usage("the sandbox needs no credential").hint("Leave out `--sandbox`."));
+            return Err(
+                Error::usage("the sandbox needs no credential").hint("Leave out `--sandbox`.")
+            );
         }
         if !self.stdin && !host.is_interactive() {
-            return Err(Error::usage("there is nobody to ask for the credential").hint(format!(
-                "Run it in a terminal, pipe the values in with `--stdin`, or set {}.",
-                service.credentials.iter().map(|field| format!("`{}`", field.variable)).collect::<Vec<_>>().join(" and ")
-            )));
+            return Err(
+                Error::usage("there is nobody to ask for the credential").hint(format!(
+                    "Run it in a terminal, pipe the values in with `--stdin`, or set {}.",
+                    service
+                        .credentials
+                        .iter()
+                        .map(|field| format!("`{}`", field.variable))
+                        .collect::<Vec<_>>()
+                        .join(" and ")
+                )),
+            );
         }
         let credential = collect(service.credentials, self.stdin)?;
-        let cx = context(host).await?.with_credential(ecosystem, credential.clone());
-        host.printer.say(&format!("Trying it on {} …", service.title));
+        let cx = context(host)
+            .await?
+            .with_credential(ecosystem, credential.clone());
+        host.printer
+            .say(&format!("Trying it on {} …", service.title));
         let whose = (ecosystem.probe)(&cx).await?;
         cx.vault().store(service, &credential).await?;
-        Ok(Text::new(format!("Logged in to {}: {whose}.", service.title)))
+        Ok(Text::new(format!(
+            "Logged in to {}: {whose}.",
+            service.title
+        )))
     }
 }
 
@@ -64,31 +82,58 @@ fn collect(fields: &'static [Field], piped: bool) -> Result<Credential> {
     let mut values = Vec::new();
     let mut lines = std::io::stdin().lines();
     for field in fields {
-        let value = if piped { line(&mut lines, field)? } else { ask(field)? };
+        let value = if piped {
+            line(&mut lines, field)?
+        } else {
+            ask(field)?
+        };
         if !value.is_empty() {
             values.push((field.name, SecretString::from(value)));
         } else if field.required {
-            return Err(Error::usage(format!("{} is empty", field.title)).hint("Nothing was stored; run it again."));
+            return Err(Error::usage(format!("{} is empty", field.title))
+                .hint("Nothing was stored; run it again."));
         }
     }
     Ok(Credential::of_secrets(values))
 }
 
 fn ask(field: &Field) -> Result<String> {
-    let prompt = format!("{}{}", field.title, if field.required { "" } else { " (empty for none)" });
+    let prompt = format!(
+        "{}{}",
+        field.title,
+        if field.required {
+            ""
+        } else {
+            " (empty for none)"
+        }
+    );
     let answer = if field.secret {
-        dialoguer::Password::new().with_prompt(prompt).allow_empty_password(!field.required).interact()
+        dialoguer::Password::new()
+            .with_prompt(prompt)
+            .allow_empty_password(!field.required)
+            .interact()
     } else {
-        dialoguer::Input::new().with_prompt(prompt).allow_empty(!field.required).interact_text()
+        dialoguer::Input::new()
+            .with_prompt(prompt)
+            .allow_empty(!field.required)
+            .interact_text()
     };
-    answer.map(|text| text.trim().to_owned()).map_err(|e| Error::usage("the question was not answered").because(e))
+    answer
+        .map(|text| text.trim().to_owned())
+        .map_err(|e| Error::usage("the question was not answered").because(e))
 }
 
-fn line(lines: &mut impl Iterator<Item = std::io::Result<String>>, field: &Field) -> Result<String> {
+fn line(
+    lines: &mut impl Iterator<Item = std::io::Result<String>>,
+    field: &Field,
+) -> Result<String> {
     match lines.next() {
         Some(Ok(line)) => Ok(line.trim().to_owned()),
         Some(Err(e)) => Err(Error::usage("standard input cannot be read").because(e)),
-        None if field.required => Err(Error::usage(format!("standard input ended before {}", field.title))),
+        None if field.required => Err(Error::usage(format!(
+            "standard input ended before {}",
+            field.title
+        ))),
         None => Ok(String::new()),
     }
 }
@@ -115,8 +160,15 @@ impl Chore for Logout {
         let service = ecosystem.service;
         let cx = context(host).await?;
         let forgotten = cx.vault().forget(service).await?;
-        for field in service.credentials.iter().filter(|field| host.app.env.get(field.variable).is_some()) {
-            host.printer.warn(&format!("`{}` is still set in the environment and goes on working", field.variable));
+        for field in service
+            .credentials
+            .iter()
+            .filter(|field| host.app.env.get(field.variable).is_some())
+        {
+            host.printer.warn(&format!(
+                "`{}` is still set in the environment and goes on working",
+                field.variable
+            ));
         }
         Ok(Text::new(if forgotten {
             format!("The stored credential of {} is gone.", service.title)

@@ -50,8 +50,9 @@ pub fn script(shell: Shell, name: &str) -> Result<String> {
         Shell::Powershell => "powershell",
     };
     let shells = Shells::builtins();
-    let completer: &dyn EnvCompleter =
-        shells.completer(shell).ok_or_else(|| Error::internal(format!("there is no completer for `{shell}`")))?;
+    let completer: &dyn EnvCompleter = shells
+        .completer(shell)
+        .ok_or_else(|| Error::internal(format!("there is no completer for `{shell}`")))?;
     let mut script = Vec::new();
     completer
         .write_registration("COMPLETE", name, name, name, &mut script)

@@ -9,7 +9,9 @@ use medtainer_core::{Error, Result};
 
 /// The commands of this group.
 pub fn group() -> Group {
-    Group::new("config", "The configuration file").chore::<ConfigPath>("path").chore::<Show>("show")
+    Group::new("config", "The configuration file")
+        .chore::<ConfigPath>("path")
+        .chore::<Show>("show")
 }
 
 /// Print where the configuration file is, or would be
@@ -21,7 +23,9 @@ impl Chore for ConfigPath {
     const EFFECT: Effect = Effect::Read;
 
     async fn run(&self, host: &Host) -> Result<Self::Output> {
-        Ok(Text::new(host.app.paths.config_file().display().to_string()))
+        Ok(Text::new(
+            host.app.paths.config_file().display().to_string(),
+        ))
     }
 }
 
@@ -38,7 +42,10 @@ impl Chore for Show {
         match std::fs::read_to_string(&path) {
             Ok(text) => Ok(Text::new(text)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                host.printer.say(&format!("There is no {}; everything is at its default.", path.display()));
+                host.printer.say(&format!(
+                    "There is no {}; everything is at its default.",
+                    path.display()
+                ));
                 Ok(Text::new(""))
             }
             Err(e) => Err(Error::usage(format!("`{}` cannot be read", path.display())).because(e)),

@@ -75,7 +75,9 @@ impl Chore for Stop {
 
     async fn run(&self, host: &Host) -> Result<Self::Output> {
         let cluster = host.app.cluster()?;
-        let stopped = cluster.stop(if self.wait { How::Smart } else { How::Fast }).await?;
+        let stopped = cluster
+            .stop(if self.wait { How::Smart } else { How::Fast })
+            .await?;
         if !stopped {
             host.printer.say("It was not running.");
         }
@@ -134,11 +136,16 @@ impl Chore for Psql {
                     .hint("Run `psql \"$DATABASE_URL\"` instead."));
             }
         };
-        command.env("PGOPTIONS", format!("-c search_path={},ext", business.schema()));
+        command.env(
+            "PGOPTIONS",
+            format!("-c search_path={},ext", business.schema()),
+        );
         command.args(&self.arguments);
         // Only comes back when it could not start.
         let error = command.exec();
-        Err(Error::unavailable("psql could not be started").hint("Is the Postgres client installed?").because(error))
+        Err(Error::unavailable("psql could not be started")
+            .hint("Is the Postgres client installed?")
+            .because(error))
     }
 }
 
@@ -152,7 +159,10 @@ pub struct Migrated {
 }
 
 impl Row for Migrated {
-    const COLUMNS: &'static [Column] = &[Column::text("Business", "business"), Column::number("Version", "version")];
+    const COLUMNS: &'static [Column] = &[
+        Column::text("Business", "business"),
+        Column::number("Version", "version"),
+    ];
 }
 
 /// Bring the tables of a business up to date; every command does so when it has to
@@ -164,10 +174,15 @@ impl Chore for Migrate {
 
     async fn run(&self, host: &Host) -> Result<Self::Output> {
         let business = host.invocation()?.business;
-        host.app.ensure_database(&|text| host.printer.say(text)).await?;
+        host.app
+            .ensure_database(&|text| host.printer.say(text))
+            .await?;
         let store = &host.app.desk(&business).await?.store;
         store.prepare().await?;
         let (version, _) = store.versions().await?;
-        Ok(One(Migrated { business: business.to_string(), version }))
+        Ok(One(Migrated {
+            business: business.to_string(),
+            version,
+        }))
     }
 }

@@ -1,10 +1,10 @@
 //! `medtainer demo`: the product in a minute, without an account.
 
 use clap::Args;
+use medtainer_core::Result;
 use medtainer_core::cli::{Host, write_stdout};
 use medtainer_core::command::{Chore, Effect};
 use medtainer_core::output::Text;
-use medtainer_core::Result;
 
 /// Show what medtainer does, with sample data: no account, no configuration
 ///
@@ -15,9 +15,18 @@ pub struct Demo;
 
 /// What is shown: a sentence and the command it is about.
 const TOUR: &[(&str, &[&str])] = &[
-    ("Fetch everything from the (sample) CRM; it may be run as often as you like", &["ghl", "sync"]),
-    ("The contacts that changed last", &["ghl", "contacts", "--limit", "5"]),
-    ("Find people as you call them: nicknames, typos, sounds", &["ghl", "search", "bob", "--limit", "5"]),
+    (
+        "Fetch everything from the (sample) CRM; it may be run as often as you like",
+        &["ghl", "sync"],
+    ),
+    (
+        "The contacts that changed last",
+        &["ghl", "contacts", "--limit", "5"],
+    ),
+    (
+        "Find people as you call them: nicknames, typos, sounds",
+        &["ghl", "search", "bob", "--limit", "5"],
+    ),
     ("How fresh it all is", &["ghl", "sync-stats"]),
 ];
 
@@ -38,7 +47,9 @@ impl Chore for Demo {
     const EFFECT: Effect = Effect::Local;
 
     async fn run(&self, host: &Host) -> Result<Self::Output> {
-        host.app.ensure_database(&|text| host.printer.say(text)).await?;
+        host.app
+            .ensure_database(&|text| host.printer.say(text))
+            .await?;
         for (sentence, words) in TOUR {
             host.printer.say(&format!("\n# {sentence}"));
             write_stdout(&format!("$ medtainer --sandbox {}\n", words.join(" ")))?;

@@ -60,7 +60,13 @@ impl Check {
     fn of(id: impl Into<String>, outcome: Result<(Health, String)>) -> Self {
         let id = id.into();
         match outcome {
-            Ok((health, found)) => Check { id, health, found, fix: None, kind: None },
+            Ok((health, found)) => Check {
+                id,
+                health,
+                found,
+                fix: None,
+                kind: None,
+            },
             Err(error) => Check {
                 id,
                 health: Health::Fail,
@@ -72,7 +78,13 @@ impl Check {
     }
 
     fn warn(id: impl Into<String>, found: impl Into<String>, fix: impl Into<String>) -> Self {
-        Check { id: id.into(), health: Health::Warn, found: found.into(), fix: Some(fix.into()), kind: None }
+        Check {
+            id: id.into(),
+            health: Health::Warn,
+            found: found.into(),
+            fix: Some(fix.into()),
+            kind: None,
+        }
     }
 }
 
@@ -93,55 +105,97 @@ impl Chore for Doctor {
                 checks.extend(provider(&cx, ecosystem, host.options.answer.offline).await);
             }
         }
-        let failed: Vec<&Check> = checks.iter().filter(|check| check.health == Health::Fail).collect();
-        let Some(kind) = failed.first().map(|check| check.kind.unwrap_or(Kind::Internal)) else {
+        let failed: Vec<&Check> = checks
+            .iter()
+            .filter(|check| check.health == Health::Fail)
+            .collect();
+        let Some(kind) = failed
+            .first()
+            .map(|check| check.kind.unwrap_or(Kind::Internal))
+        else {
             return Ok(Page::whole(checks));
         };
-        let error = Error::new(kind, format!("{} of {} checks failed", failed.len(), checks.len()))
-            .hint("The table says how to mend each.")
-            .details(json!({ "checks": &checks }));
-        host.printer.rows(Page::whole(checks).into_data()?, Page::<Check>::view())?;
+        let error = Error::new(
+            kind,
+            format!("{} of {} checks failed", failed.len(), checks.len()),
+        )
+        .hint("The table says how to mend each.")
+        .details(json!({ "checks": &checks }));
+        host.printer
+            .rows(Page::whole(checks).into_data()?, Page::<Check>::view())?;
         Err(error)
     }
 }
 
 fn configuration(host: &Host) -> Check {
     let path = host.app.paths.config_file();
-    let found = if path.exists() { format!("{} is readable", path.display()) } else { format!("none, which is fine ({})", path.display()) };
+    let found = if path.exists() {
+        format!("{} is readable", path.display())
+    } else {
+        format!("none, which is fine ({})", path.display())
+    };
     Check::of("configuration", Ok((Health::Ok, found)))
 }
 
 fn disk(data: &Path) -> Check {
     // The folder may not exist before the first start.
-    let existing = data.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let existing = data
+        .ancestors()
+        .find(|path| path.exists())
+        .unwrap_or(Path::new("/"));
     match rustix::fs::statvfs(existing) {
         Ok(stat) => {
             let megabytes = stat.f_bavail.saturating_mul(stat.f_frsize) / 1_000_000;
             let found = format!("{megabytes} MB free at {}", existing.display());
             if megabytes < 500 {
-                Check::warn("disk", found, "Free some space, or move the data with `MEDTAINER_HOME`.")
+                Check::warn(
+                    "disk",
+                    found,
+                    "Free some space, or move the data with `MEDTAINER_HOME`.",
+                )
             } else {
                 Check::of("disk", Ok((Health::Ok, found)))
             }
         }
-        Err(e) => Check::of("disk", Err(Error::unavailable(format!("`{}` cannot be looked at", existing.display())).because(e))),
+        Err(e) => Check::of(
+            "disk",
+            Err(
+                Error::unavailable(format!("`{}` cannot be looked at", existing.display()))
+                    .because(e),
+            ),
+        ),
     }
 }
 
 async fn database(host: &Host) -> Result<(Health, String)> {
-    host.app.ensure_database(&|text| host.printer.say(text)).await?;
+    host.app
+        .ensure_database(&|text| host.printer.say(text))
+        .await?;
     match host.app.database() {
         Database::Given(_) => {
             let desk = host.app.desk(&host.invocation()?.business).await?;
             desk.store.pool().acquire().await?;
-            Ok((Health::Ok, "the one `DATABASE_URL` names answers".to_owned()))
+            Ok((
+                Health::Ok,
+                "the one `DATABASE_URL` names answers".to_owned(),
+            ))
         }
         Database::Private(cluster) => {
             let status = cluster.status().await?;
-            let version = status.server_version.unwrap_or_else(|| "an unknown version".to_owned());
-            let found = format!("private Postgres {version} in {}", status.data_dir.display());
+            let version = status
+                .server_version
+                .unwrap_or_else(|| "an unknown version".to_owned());
+            let found = format!(
+                "private Postgres {version} in {}",
+                status.data_dir.display()
+            );
             Ok(if status.restart_needed {
-                (Health::Warn, format!("{found}; a newer minor version is installed, `medtainer db stop` lets it take over"))
+                (
+                    Health::Warn,
+                    format!(
+                        "{found}; a newer minor version is installed, `medtainer db stop` lets it take over"
+                    ),
+                )
             } else {
                 (Health::Ok, found)
             })
@@ -152,21 +206,39 @@ async fn database(host: &Host) -> Result<(Health, String)> {
 async fn tables(cx: &Context) -> Result<(Health, String)> {
     cx.prepare().await?;
     let (have, _) = cx.store().versions().await?;
-    Ok((Health::Ok, format!("business `{}`, version {}", cx.business(), have.unwrap_or_default())))
+    Ok((
+        Health::Ok,
+        format!(
+            "business `{}`, version {}",
+            cx.business(),
+            have.unwrap_or_default()
+        ),
+    ))
 }
 
 async fn clock(cx: &Context) -> Check {
     let there = async {
         let mut conn = cx.db().await?;
-        Ok::<_, Error>(sqlx::query_scalar::<_, chrono::DateTime<chrono::Utc>>(NOW).fetch_one(&mut *conn).await?)
+        Ok::<_, Error>(
+            sqlx::query_scalar::<_, chrono::DateTime<chrono::Utc>>(NOW)
+                .fetch_one(&mut *conn)
+                .await?,
+        )
     };
     match there.await {
         Ok(there) => {
             let apart = cx.now().signed_duration_since(there).num_seconds().abs();
             if apart > 5 {
-                Check::warn("clock", format!("this machine and the database are {apart} s apart"), "Set both by NTP.")
+                Check::warn(
+                    "clock",
+                    format!("this machine and the database are {apart} s apart"),
+                    "Set both by NTP.",
+                )
             } else {
-                Check::of("clock", Ok((Health::Ok, "this machine and the database agree".to_owned())))
+                Check::of(
+                    "clock",
+                    Ok((Health::Ok, "this machine and the database agree".to_owned())),
+                )
             }
         }
         Err(error) => Check::of("clock", Err(error)),
@@ -182,20 +254,30 @@ async fn provider(cx: &Context, ecosystem: &'static Ecosystem, offline: bool) ->
         checks.push(Check::warn(
             format!("{} login", service.name),
             error.message(),
-            error.hint_text().unwrap_or("`medtainer auth login` stores one."),
+            error
+                .hint_text()
+                .unwrap_or("`medtainer auth login` stores one."),
         ));
         return checks;
     }
     if !offline {
-        let outcome = (ecosystem.probe)(cx).await.map(|whose| (Health::Ok, format!("{} answers: {whose}", service.title)));
+        let outcome = (ecosystem.probe)(cx)
+            .await
+            .map(|whose| (Health::Ok, format!("{} answers: {whose}", service.title)));
         checks.push(Check::of(format!("{} login", service.name), outcome));
     }
     if let Ok(standings) = http::standings(cx.pool()).await {
-        for standing in standings.iter().filter(|standing| standing.service == service.name) {
+        for standing in standings
+            .iter()
+            .filter(|standing| standing.service == service.name)
+        {
             if let Some(until) = standing.open_until {
                 checks.push(Check::warn(
                     format!("{} breaker", service.name),
-                    format!("open until {until} after {} failures in a row", standing.failures),
+                    format!(
+                        "open until {until} after {} failures in a row",
+                        standing.failures
+                    ),
                     "It closes by itself when the provider answers again.",
                 ));
             }
@@ -219,7 +301,14 @@ async fn freshness(cx: &Context, collection: &dyn sync::Collection) -> Check {
                 let minutes = cx.now().signed_duration_since(at).num_minutes();
                 Check::of(id, Ok((Health::Ok, format!("fetched {minutes} min ago"))))
             }
-            None => Check::warn(id, "never fetched completely", format!("`medtainer {} sync` does.", id.split('.').next().unwrap_or(id))),
+            None => Check::warn(
+                id,
+                "never fetched completely",
+                format!(
+                    "`medtainer {} sync` does.",
+                    id.split('.').next().unwrap_or(id)
+                ),
+            ),
         },
         Err(error) => Check::of(id, Err(error)),
     }

@@ -22,17 +22,28 @@ impl Chore for Man {
     async fn run(&self, host: &Host) -> Result<Self::Output> {
         let pages = pages(cli::command(host.app.product))?;
         match &self.out {
-            None => Ok(Text::new(pages.into_iter().next().map(|(_, page)| page).unwrap_or_default())),
+            None => Ok(Text::new(
+                pages
+                    .into_iter()
+                    .next()
+                    .map(|(_, page)| page)
+                    .unwrap_or_default(),
+            )),
             Some(folder) => {
                 write(folder, &pages)?;
-                Ok(Text::new(format!("{} pages are in {}.", pages.len(), folder.display())))
+                Ok(Text::new(format!(
+                    "{} pages are in {}.",
+                    pages.len(),
+                    folder.display()
+                )))
             }
         }
     }
 }
 
 fn write(folder: &Path, pages: &[(String, String)]) -> Result<()> {
-    let failed = |e| Error::unavailable(format!("`{}` cannot be written", folder.display())).because(e);
+    let failed =
+        |e| Error::unavailable(format!("`{}` cannot be written", folder.display())).because(e);
     std::fs::create_dir_all(folder).map_err(failed)?;
     for (name, page) in pages {
         std::fs::write(folder.join(name), page).map_err(failed)?;
@@ -54,7 +65,8 @@ fn collect(command: &clap::Command, name: &str, pages: &mut Vec<(String, String)
     clap_mangen::Man::new(command.clone().name(name.to_owned()))
         .render(&mut text)
         .map_err(|e| Error::internal("a manual page could not be written").because(e))?;
-    let text = String::from_utf8(text).map_err(|e| Error::internal("a manual page is not text").because(e))?;
+    let text = String::from_utf8(text)
+        .map_err(|e| Error::internal("a manual page is not text").because(e))?;
     pages.push((format!("{name}.1"), text));
     for below in command.get_subcommands() {
         collect(below, &format!("{name}-{}", below.get_name()), pages)?;

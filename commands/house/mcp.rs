@@ -20,16 +20,19 @@ use sqlx::pool::PoolConnection;
 
 /// The commands of this group.
 pub fn group() -> Group {
-    Group::new("mcp", "The same commands as tools for Claude and other AI clients")
-        .chore::<Serve>("serve")
-        .chore::<Stdio>("stdio")
-        .chore::<Tools>("tools")
-        .group(
-            Group::new("keys", "API keys for clients on other machines")
-                .chore::<Create>("create")
-                .chore::<List>("list")
-                .chore::<Revoke>("revoke"),
-        )
+    Group::new(
+        "mcp",
+        "The same commands as tools for Claude and other AI clients",
+    )
+    .chore::<Serve>("serve")
+    .chore::<Stdio>("stdio")
+    .chore::<Tools>("tools")
+    .group(
+        Group::new("keys", "API keys for clients on other machines")
+            .chore::<Create>("create")
+            .chore::<List>("list")
+            .chore::<Revoke>("revoke"),
+    )
 }
 
 /// Serve the tools over HTTP at /mcp until told to end
@@ -54,17 +57,34 @@ impl Chore for Serve {
 
     async fn run(&self, host: &Host) -> Result<Self::Output> {
         let business = open(host).await?;
-        let listen = Listen { address: self.listen, hosts: self.host.clone() };
+        let listen = Listen {
+            address: self.listen,
+            hosts: self.host.clone(),
+        };
         let bound = listen.bind().await?;
         if !bound.address.ip().is_loopback() {
             let mut conn = keys_connection(host).await?;
-            if !keys::list(&mut conn).await?.iter().any(|key| key.revoked_at.is_none()) {
+            if !keys::list(&mut conn)
+                .await?
+                .iter()
+                .any(|key| key.revoked_at.is_none())
+            {
                 host.printer.warn("there is no API key yet, so nobody can connect; `medtainer mcp keys create NAME` makes one");
             }
         }
-        write_stdout(&format!("{}\n", json!({ "mcp": format!("http://{}/mcp", bound.address) })))?;
+        write_stdout(&format!(
+            "{}\n",
+            json!({ "mcp": format!("http://{}/mcp", bound.address) })
+        ))?;
         host.printer.say("Serving; Ctrl-C ends it.");
-        serve(host.app.clone(), business, bound, &listen, host.cancel.clone()).await?;
+        serve(
+            host.app.clone(),
+            business,
+            bound,
+            &listen,
+            host.cancel.clone(),
+        )
+        .await?;
         host.app.close().await;
         Ok(Text::new(""))
     }
@@ -90,7 +110,9 @@ impl Chore for Stdio {
 
 async fn open(host: &Host) -> Result<Business> {
     let business = host.invocation()?.business;
-    host.app.ensure_database(&|text| host.printer.say(text)).await?;
+    host.app
+        .ensure_database(&|text| host.printer.say(text))
+        .await?;
     host.app.desk(&business).await?.store.prepare().await?;
     Ok(business)
 }
@@ -130,7 +152,11 @@ impl Chore for Tools {
         let listed = server.tools().iter().map(|tool| Listed {
             id: tool.name.to_string(),
             title: tool.title.clone().unwrap_or_default(),
-            reads_only: tool.annotations.as_ref().and_then(|a| a.read_only_hint).unwrap_or(false),
+            reads_only: tool
+                .annotations
+                .as_ref()
+                .and_then(|a| a.read_only_hint)
+                .unwrap_or(false),
             tokens: serde_json::to_string(tool).map_or(0, |text| text.len().div_ceil(4)),
         });
         Ok(Page::whole(listed.collect()))
@@ -139,7 +165,9 @@ impl Chore for Tools {
 
 async fn keys_connection(host: &Host) -> Result<PoolConnection<Postgres>> {
     // Keys open the server, not a business: they are kept with the default one.
-    host.app.ensure_database(&|text| host.printer.say(text)).await?;
+    host.app
+        .ensure_database(&|text| host.printer.say(text))
+        .await?;
     let store = &host.app.desk(&Business::default()).await?.store;
     store.prepare().await?;
     Ok(store.pool().acquire().await?)
@@ -175,7 +203,10 @@ impl Chore for Create {
         let mut conn = keys_connection(host).await?;
         let key = keys::create(&mut conn, &self.name).await?;
         host.printer.say("Keep it safe: it cannot be shown again.");
-        Ok(One(Created { name: self.name.clone(), key }))
+        Ok(One(Created {
+            name: self.name.clone(),
+            key,
+        }))
     }
 }
 

@@ -13,7 +13,11 @@ use serde_json::{Map, Value};
 
 /// The commands of this group.
 pub fn group() -> Group {
-    Group::new("sandbox", "Imitations of the providers, to try things and to test").chore::<Serve>("serve")
+    Group::new(
+        "sandbox",
+        "Imitations of the providers, to try things and to test",
+    )
+    .chore::<Serve>("serve")
 }
 
 /// Serve sample providers on loopback ports until told to end
@@ -73,10 +77,14 @@ impl Chore for Serve {
         let mut troubles = Vec::new();
         for text in &self.trouble {
             let (name, trouble) = text.split_once(':').ok_or_else(|| {
-                Error::usage(format!("`{text}` names no ecosystem")).hint("Write it like `ghl:429:0.2`.")
+                Error::usage(format!("`{text}` names no ecosystem"))
+                    .hint("Write it like `ghl:429:0.2`.")
             })?;
             let ecosystem = host.app.ecosystem(name)?;
-            let trouble: Trouble = trouble.parse().map_err(|e| Error::usage(format!("{e}")).hint("Kinds are, for example, `429`, `5xx`, `slow`, `drop`, `html`."))?;
+            let trouble: Trouble = trouble.parse().map_err(|e| {
+                Error::usage(format!("{e}"))
+                    .hint("Kinds are, for example, `429`, `5xx`, `slow`, `drop`, `html`.")
+            })?;
             troubles.push((ecosystem.service.name, trouble));
         }
         let serving = Sandboxes::start(
@@ -87,17 +95,31 @@ impl Chore for Serve {
                 limits: !self.no_limits,
                 rate: self.rate,
                 window: self.window.map(Span::duration),
-                troubles: troubles.iter().filter(|(name, _)| *name == ecosystem.service.name).map(|(_, t)| t.clone()).collect(),
+                troubles: troubles
+                    .iter()
+                    .filter(|(name, _)| *name == ecosystem.service.name)
+                    .map(|(_, t)| t.clone())
+                    .collect(),
             },
             self.port,
         )
         .await
-        .map_err(|e| Error::conflict("the sandbox cannot listen there").hint("Leave out `--port` to take free ports.").because(e))?;
-        let urls: Map<String, Value> = serving.urls().map(|(name, url)| (name.to_owned(), url.into())).collect();
+        .map_err(|e| {
+            Error::conflict("the sandbox cannot listen there")
+                .hint("Leave out `--port` to take free ports.")
+                .because(e)
+        })?;
+        let urls: Map<String, Value> = serving
+            .urls()
+            .map(|(name, url)| (name.to_owned(), url.into()))
+            .collect();
         write_stdout(&format!("{}\n", Value::Object(urls)))?;
         host.printer.say("Serving sample data; Ctrl-C ends it.");
         host.cancel.cancelled().await;
-        serving.stop().await.map_err(|e| Error::internal("the sandbox ended badly").because(e))?;
+        serving
+            .stop()
+            .await
+            .map_err(|e| Error::internal("the sandbox ended badly").because(e))?;
         Ok(Text::new(""))
     }
 }

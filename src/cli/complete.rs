@@ -13,20 +13,35 @@ use crate::error::Result;
 
 /// Answers a shell that asks for completions, and then ends the process; otherwise does nothing.
 pub(super) fn answer(product: &'static Product) {
-    CompleteEnv::with_factory(|| super::command(product)).bin(product.name).completer(product.name).complete();
+    CompleteEnv::with_factory(|| super::command(product))
+        .bin(product.name)
+        .completer(product.name)
+        .complete();
 }
 
 /// Candidates from the store: an id and what it stands for. Nothing is started, made or migrated for
 /// a key press: where the database does not answer there are none.
 pub fn from_store<F>(product: &'static Product, typed: &OsStr, ask: F) -> Vec<CompletionCandidate>
 where
-    F: for<'a> FnOnce(&'a mut PgConnection, &'a str) -> BoxFuture<'a, Result<Vec<(String, String)>>>,
+    F: for<'a> FnOnce(
+        &'a mut PgConnection,
+        &'a str,
+    ) -> BoxFuture<'a, Result<Vec<(String, String)>>>,
 {
-    let Some(typed) = typed.to_str() else { return Vec::new() };
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
+    let Some(typed) = typed.to_str() else {
+        return Vec::new();
+    };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    else {
+        return Vec::new();
+    };
     let found = runtime.block_on(async {
         let env = Env::of_process();
-        let sandbox = env.get("MEDTAINER_SANDBOX").is_some_and(|value| !matches!(value, "0" | "false" | "no" | "off"))
+        let sandbox = env
+            .get("MEDTAINER_SANDBOX")
+            .is_some_and(|value| !matches!(value, "0" | "false" | "no" | "off"))
             || std::env::args_os().any(|arg| arg == "--sandbox");
         let named = env.get("MEDTAINER_BUSINESS").map(str::to_owned);
         let app = App::new(product, env, false)?;

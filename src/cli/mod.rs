@@ -19,10 +19,10 @@ use crate::app::{App, Product};
 use crate::context::Invocation;
 use crate::env::Env;
 use crate::error::{Error, Kind, Result};
+use crate::output::View;
 use crate::runner;
 use crate::schema;
 use crate::store::audit::Caller;
-use crate::output::View;
 use crate::tree::{Leaf, Parsed};
 use crate::ui::progress::{Bar, Nobody, Watcher};
 
@@ -54,12 +54,18 @@ impl Host {
     pub async fn run_words(&self, words: &[&str], sandbox: bool) -> Result<(Answer, View)> {
         let product = self.app.product;
         let args = std::iter::once(product.name).chain(words.iter().copied());
-        let matches = command(product).try_get_matches_from(args).map_err(|error| schema::from_clap(&error))?;
+        let matches = command(product)
+            .try_get_matches_from(args)
+            .map_err(|error| schema::from_clap(&error))?;
         let tree = (product.tree)();
-        let (path, leaf, matches) =
-            tree.resolve(matches).ok_or_else(|| Error::internal(format!("`{}` is no command", words.join(" "))))?;
+        let (path, leaf, matches) = tree
+            .resolve(matches)
+            .ok_or_else(|| Error::internal(format!("`{}` is no command", words.join(" "))))?;
         let mut invocation = self.invocation()?;
-        invocation.business = self.app.business(self.options.business.as_deref(), sandbox || self.options.sandbox)?;
+        invocation.business = self.app.business(
+            self.options.business.as_deref(),
+            sandbox || self.options.sandbox,
+        )?;
         let watcher = invocation.watcher.clone();
         let answer = runner::run(&self.app, &path, leaf, matches, invocation).await;
         watcher.finish();
@@ -68,12 +74,21 @@ impl Host {
 
     /// How a command run on this person's behalf is called.
     pub fn invocation(&self) -> Result<Invocation> {
-        let watcher: Arc<dyn Watcher> =
-            if Bar::is_visible() && !self.options.quiet { Arc::new(Bar::new()) } else { Arc::new(Nobody) };
+        let watcher: Arc<dyn Watcher> = if Bar::is_visible() && !self.options.quiet {
+            Arc::new(Bar::new())
+        } else {
+            Arc::new(Nobody)
+        };
         Ok(Invocation {
-            caller: if self.is_interactive() { Caller::Terminal } else { Caller::Script },
+            caller: if self.is_interactive() {
+                Caller::Terminal
+            } else {
+                Caller::Script
+            },
             principal: None,
-            business: self.app.business(self.options.business.as_deref(), self.options.sandbox)?,
+            business: self
+                .app
+                .business(self.options.business.as_deref(), self.options.sandbox)?,
             answer: self.options.answer.clone(),
             timeout: self.options.timeout.map(|span| span.duration()),
             strict: self.options.strict,
@@ -87,8 +102,14 @@ impl Host {
 /// The whole command line as clap knows it.
 pub fn command(product: &Product) -> clap::Command {
     let tree = (product.tree)();
-    let command = tree.clap().name(product.name).version(product.version).propagate_version(false);
-    let command = Options::augment_args(command).about(product.about).long_about(long_about(product));
+    let command = tree
+        .clap()
+        .name(product.name)
+        .version(product.version)
+        .propagate_version(false);
+    let command = Options::augment_args(command)
+        .about(product.about)
+        .long_about(long_about(product));
     command
         .after_long_help(exit_codes())
         .max_term_width(100)
@@ -136,9 +157,13 @@ pub fn main(product: &'static Product) -> ExitCode {
     let printer = Printer::new(options.clone(), &env);
     let serves = leaf.serves;
     let runtime = if serves {
-        tokio::runtime::Builder::new_multi_thread().enable_all().build()
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
     } else {
-        tokio::runtime::Builder::new_current_thread().enable_all().build()
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
     };
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -154,7 +179,12 @@ pub fn main(product: &'static Product) -> ExitCode {
             Ok(app) => app,
             Err(error) => return failed(error, started),
         };
-        let host = Host { app, options: options.clone(), printer: printer.clone(), cancel: cancel.clone() };
+        let host = Host {
+            app,
+            options: options.clone(),
+            printer: printer.clone(),
+            cancel: cancel.clone(),
+        };
         Box::pin(run(&host, &path, leaf, matches, started)).await
     });
     let code = match printer.answer(&answer, (leaf.view)()) {
@@ -165,10 +195,20 @@ pub fn main(product: &'static Product) -> ExitCode {
         }
     };
     // Nothing is left to do, and unwinding a runtime and a pool takes longer than a cached read.
-    std::process::exit(if cancel.is_cancelled() && !serves { INTERRUPTED.into() } else { code.into() })
+    std::process::exit(if cancel.is_cancelled() && !serves {
+        INTERRUPTED.into()
+    } else {
+        code.into()
+    })
 }
 
-async fn run(host: &Host, path: &[&str], leaf: &Leaf, mut matches: ArgMatches, started: Instant) -> Answer {
+async fn run(
+    host: &Host,
+    path: &[&str],
+    leaf: &Leaf,
+    mut matches: ArgMatches,
+    started: Instant,
+) -> Answer {
     if !leaf.is_tool() {
         let outcome = match leaf.parse(&mut matches) {
             Ok(Parsed::Chore(chore)) => chore.run(host).await,
@@ -176,7 +216,10 @@ async fn run(host: &Host, path: &[&str], leaf: &Leaf, mut matches: ArgMatches, s
             Err(error) => Err(schema::from_clap(&error)),
         };
         let mut answer = finished(outcome, started);
-        if let Ok(business) = host.app.business(host.options.business.as_deref(), host.options.sandbox) {
+        if let Ok(business) = host
+            .app
+            .business(host.options.business.as_deref(), host.options.sandbox)
+        {
             answer.metadata.business = business.to_string();
         }
         return answer;
@@ -206,9 +249,16 @@ fn choose(host: &Host, answer: &Answer) -> Option<(String, String)> {
         return None;
     }
     let text = |candidate: &serde_json::Value, name: &str| {
-        candidate.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+        candidate
+            .get(name)
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     };
-    let labels: Vec<_> = candidates.iter().map(|c| format!("{}  {}", text(c, "label"), text(c, "id"))).collect();
+    let labels: Vec<_> = candidates
+        .iter()
+        .map(|c| format!("{}  {}", text(c, "label"), text(c, "id")))
+        .collect();
     let picked = dialoguer::Select::new()
         .with_prompt(format!("{}: which one?", error.message()))
         .items(&labels)
@@ -220,7 +270,11 @@ fn choose(host: &Host, answer: &Answer) -> Option<(String, String)> {
 
 fn finished(outcome: Result<crate::output::Data>, started: Instant) -> Answer {
     let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let mut metadata = Metadata { latency_ms, complete: outcome.is_ok(), ..Metadata::default() };
+    let mut metadata = Metadata {
+        latency_ms,
+        complete: outcome.is_ok(),
+        ..Metadata::default()
+    };
     if let Ok(data) = &outcome {
         metadata.count = data.count;
         metadata.complete = data.complete;
@@ -235,8 +289,12 @@ fn failed(error: Error, started: Instant) -> Answer {
 
 /// What a command line that does not parse ends with; help and version are answers.
 fn refuse(error: &clap::Error, args: &[OsString], env: &Env) -> ExitCode {
-    let asks_for_json = args.iter().any(|arg| arg == "--json" || arg == "--output=json")
-        || args.windows(2).any(|pair| (pair[0] == "--output" || pair[0] == "-o") && pair[1] == "json")
+    let asks_for_json = args
+        .iter()
+        .any(|arg| arg == "--json" || arg == "--output=json")
+        || args
+            .windows(2)
+            .any(|pair| (pair[0] == "--output" || pair[0] == "-o") && pair[1] == "json")
         || env.get("MEDTAINER_OUTPUT") == Some("json");
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -259,16 +317,30 @@ fn refuse(error: &clap::Error, args: &[OsString], env: &Env) -> ExitCode {
 /// Logs go to stderr: warnings by default, more with `-v`, or as `MEDTAINER_LOG` says.
 fn start_logging(options: &Options, env: &Env) {
     use tracing_subscriber::EnvFilter;
-    let default = if options.verbose { "info,medtainer_core=debug,medtainer=debug" } else { "error" };
-    let filter = env.get("MEDTAINER_LOG").and_then(|text| text.parse::<EnvFilter>().ok()).unwrap_or_else(|| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let default = if options.verbose {
+        "info,medtainer_core=debug,medtainer=debug"
+    } else {
+        "error"
+    };
+    let filter = env
+        .get("MEDTAINER_LOG")
+        .and_then(|text| text.parse::<EnvFilter>().ok())
+        .unwrap_or_else(|| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
 }
 
 /// The first Ctrl-C or SIGTERM asks for an end, the second does not ask.
 fn watch_signals(cancel: CancellationToken) {
     tokio::spawn(async move {
         use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        let (Ok(mut interrupt), Ok(mut terminate)) = (
+            signal(SignalKind::interrupt()),
+            signal(SignalKind::terminate()),
+        ) else {
             return;
         };
         for _ in 0..2 {

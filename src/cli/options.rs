@@ -40,8 +40,15 @@ pub struct AnswerOptions {
     pub fresh: bool,
 
     /// Accept cached answers up to this old, such as `5m`
-    #[arg(long, global = true, help_heading = "Answer", value_name = "SPAN", conflicts_with = "offline",
-          env = "MEDTAINER_MAX_AGE", hide_env = true)]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Answer",
+        value_name = "SPAN",
+        conflicts_with = "offline",
+        env = "MEDTAINER_MAX_AGE",
+        hide_env = true
+    )]
     pub max_age: Option<Span>,
 
     /// Answer from the cache alone, however old it is
@@ -50,8 +57,14 @@ pub struct AnswerOptions {
     pub offline: bool,
 
     /// Only these fields, separated by commas, such as `id,name`
-    #[arg(long, global = true, help_heading = "Answer", value_name = "FIELDS",
-          env = "MEDTAINER_FIELDS", hide_env = true)]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Answer",
+        value_name = "FIELDS",
+        env = "MEDTAINER_FIELDS",
+        hide_env = true
+    )]
     pub fields: Option<String>,
 }
 
@@ -63,13 +76,27 @@ pub struct Options {
     pub answer: AnswerOptions,
 
     /// Filter the JSON answer with a jq expression, such as `.data.items[].id`
-    #[arg(long, global = true, help_heading = "Answer", value_name = "EXPR",
-          env = "MEDTAINER_JQ", hide_env = true)]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Answer",
+        value_name = "EXPR",
+        env = "MEDTAINER_JQ",
+        hide_env = true
+    )]
     pub jq: Option<String>,
 
     /// Print a table, or JSON, NDJSON or CSV
-    #[arg(long, short, global = true, help_heading = "Answer", value_name = "FORMAT", value_enum,
-          env = "MEDTAINER_OUTPUT", hide_env = true)]
+    #[arg(
+        long,
+        short,
+        global = true,
+        help_heading = "Answer",
+        value_name = "FORMAT",
+        value_enum,
+        env = "MEDTAINER_OUTPUT",
+        hide_env = true
+    )]
     pub output: Option<Format>,
 
     /// Short for `--output json`
@@ -83,8 +110,14 @@ pub struct Options {
     pub strict: bool,
 
     /// The business to work for
-    #[arg(long, global = true, help_heading = "Global options", value_name = "NAME",
-          env = "MEDTAINER_BUSINESS", hide_env = true)]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Global options",
+        value_name = "NAME",
+        env = "MEDTAINER_BUSINESS",
+        hide_env = true
+    )]
     pub business: Option<String>,
 
     /// Use sample data: no account, no network
@@ -93,8 +126,14 @@ pub struct Options {
     pub sandbox: bool,
 
     /// Wait at most this long for providers
-    #[arg(long, global = true, help_heading = "Global options", value_name = "SPAN",
-          env = "MEDTAINER_TIMEOUT", hide_env = true)]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Global options",
+        value_name = "SPAN",
+        env = "MEDTAINER_TIMEOUT",
+        hide_env = true
+    )]
     pub timeout: Option<Span>,
 
     /// Say nothing on stderr but errors
@@ -108,8 +147,17 @@ pub struct Options {
     pub verbose: bool,
 
     /// Use colour
-    #[arg(long, global = true, help_heading = "Global options", value_name = "WHEN", value_enum, default_value = "auto",
-          env = "MEDTAINER_COLOR", hide_env = true, hide_possible_values = true)]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Global options",
+        value_name = "WHEN",
+        value_enum,
+        default_value = "auto",
+        env = "MEDTAINER_COLOR",
+        hide_env = true,
+        hide_possible_values = true
+    )]
     pub color: Color,
 }
 

@@ -27,18 +27,27 @@ impl Printer {
         let wanted = |terminal: bool| match options.color {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => terminal && env.get("NO_COLOR").is_none() && env.get("TERM") != Some("dumb"),
+            Color::Auto => {
+                terminal && env.get("NO_COLOR").is_none() && env.get("TERM") != Some("dumb")
+            }
         };
         let width = io::stdout()
             .is_terminal()
             .then(|| {
                 env.get("COLUMNS")
                     .and_then(|columns| columns.parse().ok())
-                    .or_else(|| rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col))
+                    .or_else(|| {
+                        rustix::termios::tcgetwinsize(io::stdout())
+                            .ok()
+                            .map(|size| size.ws_col)
+                    })
                     .filter(|width| *width > 0)
                     .unwrap_or(80)
             })
-            .or_else(|| env.get("MEDTAINER_WIDTH").and_then(|width| width.parse().ok()));
+            .or_else(|| {
+                env.get("MEDTAINER_WIDTH")
+                    .and_then(|width| width.parse().ok())
+            });
         Printer {
             width,
             stdout_color: wanted(io::stdout().is_terminal()),
@@ -59,7 +68,9 @@ impl Printer {
                     (Format::Json, None) => self.json(answer, data, &mut out)?,
                     (Format::Ndjson, None) => self.ndjson(data, view, &mut out)?,
                     (Format::Csv, None) => self.csv(data, view, &mut out)?,
-                    (Format::Table, None) => self.table_of(data, view, answer.metadata.source.is_some(), &mut out)?,
+                    (Format::Table, None) => {
+                        self.table_of(data, view, answer.metadata.source.is_some(), &mut out)?
+                    }
                 }
             }
             Err(error) => {
@@ -134,12 +145,14 @@ impl Printer {
     fn csv(&self, data: &Data, view: View, out: &mut String) -> Result<()> {
         let names: Vec<String> = match (&self.options.answer.fields, view) {
             (Some(fields), _) => project::names(fields).map(str::to_owned).collect(),
-            (None, View::Table(columns) | View::Record(columns)) => {
-                columns.iter().map(|column| column.path.to_owned()).collect()
-            }
+            (None, View::Table(columns) | View::Record(columns)) => columns
+                .iter()
+                .map(|column| column.path.to_owned())
+                .collect(),
             (None, View::Text) => vec!["text".to_owned()],
         };
-        let failed = |e: csv::Error| Error::internal("the answer could not be written as CSV").because(e);
+        let failed =
+            |e: csv::Error| Error::internal("the answer could not be written as CSV").because(e);
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(&names).map_err(failed)?;
         for row in self.items(data, view)? {
@@ -155,37 +168,56 @@ impl Printer {
             });
             writer.write_record(cells).map_err(failed)?;
         }
-        let bytes = writer.into_inner().map_err(|e| Error::internal("the answer could not be written as CSV").because(e))?;
+        let bytes = writer
+            .into_inner()
+            .map_err(|e| Error::internal("the answer could not be written as CSV").because(e))?;
         out.push_str(&String::from_utf8_lossy(&bytes));
         Ok(())
     }
 
     fn table_of(&self, data: &Data, view: View, searched: bool, out: &mut String) -> Result<()> {
-        let look = Look { width: self.width, color: self.stdout_color, now: chrono::Utc::now() };
+        let look = Look {
+            width: self.width,
+            color: self.stdout_color,
+            now: chrono::Utc::now(),
+        };
         let rows = self.items(data, view)?;
         let chosen = |columns: &'static [Column]| -> Vec<Column> {
             match &self.options.answer.fields {
                 None => columns.to_vec(),
                 Some(fields) => project::names(fields)
                     .map(|name| {
-                        columns.iter().copied().find(|column| column.path == name).unwrap_or_else(|| {
-                            // A few short names, for the length of one print.
-                            let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
-                            Column::text(name, name)
-                        })
+                        columns
+                            .iter()
+                            .copied()
+                            .find(|column| column.path == name)
+                            .unwrap_or_else(|| {
+                                // A few short names, for the length of one print.
+                                let name: &'static str =
+                                    Box::leak(name.to_owned().into_boxed_str());
+                                Column::text(name, name)
+                            })
                     })
                     .collect(),
             }
         };
         match view {
             View::Text => {
-                let text = rows.first().and_then(|row| row.get("text")).and_then(Value::as_str).unwrap_or_default();
+                let text = rows
+                    .first()
+                    .and_then(|row| row.get("text"))
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
                 out.push_str(text);
                 if !text.ends_with('\n') && !text.is_empty() {
                     out.push('\n');
                 }
             }
-            View::Table(_) if rows.is_empty() => self.say(if searched { "Nothing found." } else { "Nothing to show." }),
+            View::Table(_) if rows.is_empty() => self.say(if searched {
+                "Nothing found."
+            } else {
+                "Nothing to show."
+            }),
             View::Table(columns) => out.push_str(&table::table(&chosen(columns), &rows, look)),
             View::Record(columns) => {
                 for row in &rows {
@@ -202,7 +234,10 @@ impl Printer {
         if let (View::Table(_), Some(count)) = (view, meta.count)
             && count > 0
         {
-            parts.push(format!("{count} {}", if count == 1 { "row" } else { "rows" }));
+            parts.push(format!(
+                "{count} {}",
+                if count == 1 { "row" } else { "rows" }
+            ));
         }
         match meta.source {
             Some(Source::Sample) => parts.push("sample data".to_owned()),
@@ -212,7 +247,10 @@ impl Printer {
         }
         if let Some(as_of) = meta.as_of {
             let now = chrono::Utc::now();
-            parts.push(format!("as of {}", table::show(crate::output::Format::Age, &as_of.to_rfc3339().into(), now)));
+            parts.push(format!(
+                "as of {}",
+                table::show(crate::output::Format::Age, &as_of.to_rfc3339().into(), now)
+            ));
         }
         if let Some(next) = &meta.next {
             parts.push(format!("more: --after {next}"));
@@ -231,9 +269,19 @@ impl Printer {
     /// Prints an error and its hint; with `-v` what caused it.
     pub fn error(&self, error: &Error) {
         self.write_error("error", "31", error.message());
-        if let Some(candidates) = error.details_value().and_then(|details| details.get("candidates")).and_then(Value::as_array) {
+        if let Some(candidates) = error
+            .details_value()
+            .and_then(|details| details.get("candidates"))
+            .and_then(Value::as_array)
+        {
             for candidate in candidates {
-                let text = |name: &str| candidate.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+                let text = |name: &str| {
+                    candidate
+                        .get(name)
+                        .and_then(Value::as_str)
+                        .unwrap_or_default()
+                        .to_owned()
+                };
                 write_stderr(&format!("  {}  {}\n", text("id"), text("label")));
             }
         }
@@ -277,9 +325,14 @@ impl Printer {
 /// Writes to stdout; a reader that went away is no error of ours.
 pub fn write_stdout(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::internal("stdout cannot be written").hint("Is the disk full?").because(e))
+            Err(Error::internal("stdout cannot be written")
+                .hint("Is the disk full?")
+                .because(e))
         }
         _ => Ok(()),
     }

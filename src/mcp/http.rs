@@ -59,9 +59,19 @@ struct Gate {
 /// Serves until cancelled; calls under way get ten seconds to end.
 ///
 /// On another address than loopback every request needs an API key.
-pub async fn serve(app: Arc<App>, business: Business, bound: Bound, listen: &Listen, cancel: CancellationToken) -> Result<()> {
+pub async fn serve(
+    app: Arc<App>,
+    business: Business,
+    bound: Bound,
+    listen: &Listen,
+    cancel: CancellationToken,
+) -> Result<()> {
     let server = Server::new(app.clone(), business);
-    let mut hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    let mut hosts = vec![
+        "localhost".to_owned(),
+        "127.0.0.1".to_owned(),
+        "::1".to_owned(),
+    ];
     hosts.push(bound.address.ip().to_string());
     hosts.extend(listen.hosts.iter().cloned());
     let config = StreamableHttpServerConfig::default()
@@ -71,8 +81,15 @@ pub async fn serve(app: Arc<App>, business: Business, bound: Bound, listen: &Lis
         .with_allowed_origins(["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"])
         .enforce_origin_validation()
         .with_cancellation_token(cancel.child_token());
-    let service = StreamableHttpService::new(move || Ok(server.clone()), Arc::new(NeverSessionManager::default()), config);
-    let gate = Gate { app: app.clone(), required: !bound.address.ip().is_loopback() };
+    let service = StreamableHttpService::new(
+        move || Ok(server.clone()),
+        Arc::new(NeverSessionManager::default()),
+        config,
+    );
+    let gate = Gate {
+        app: app.clone(),
+        required: !bound.address.ip().is_loopback(),
+    };
     let router = axum::Router::new()
         .route_service("/mcp", service)
         .layer(middleware::from_fn_with_state(gate, admit))
@@ -85,7 +102,8 @@ pub async fn serve(app: Arc<App>, business: Business, bound: Bound, listen: &Lis
         }
     });
     let asked = cancel.clone();
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async move { asked.cancelled().await });
+    let serving = axum::serve(listener, router)
+        .with_graceful_shutdown(async move { asked.cancelled().await });
     let late = async {
         cancel.cancelled().await;
         tokio::time::sleep(std::time::Duration::from_secs(10)).await;
@@ -104,8 +122,16 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     };
     match check.await {
         Ok(true) => "ready\n".into_response(),
-        Ok(false) => (StatusCode::SERVICE_UNAVAILABLE, "the database is not migrated\n").into_response(),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response(),
+        Ok(false) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the database is not migrated\n",
+        )
+            .into_response(),
+        Err(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the database does not answer\n",
+        )
+            .into_response(),
     }
 }
 
@@ -118,7 +144,11 @@ async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Re
                 next.run(request).await
             }
             Ok(None) => refused("the API key is not valid"),
-            Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "keys cannot be checked: the database does not answer\n").into_response(),
+            Err(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "keys cannot be checked: the database does not answer\n",
+            )
+                .into_response(),
         },
         None if gate.required => refused("this server needs an API key"),
         None => next.run(request).await,
@@ -126,14 +156,22 @@ async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Re
 }
 
 fn presented(headers: &HeaderMap) -> Option<String> {
-    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .map(|value| value.to_str().unwrap_or_default())
+    };
     if let Some(key) = text("x-api-key") {
         return Some(key.to_owned());
     }
     let authorization = text(header::AUTHORIZATION.as_str())?;
     let (scheme, key) = authorization.split_once(' ').unwrap_or((authorization, ""));
     // A credential of another kind is one that is not valid, not one that is not there.
-    Some(if scheme.eq_ignore_ascii_case("bearer") { key.trim().to_owned() } else { String::new() })
+    Some(if scheme.eq_ignore_ascii_case("bearer") {
+        key.trim().to_owned()
+    } else {
+        String::new()
+    })
 }
 
 async fn name_of(app: &App, key: &str) -> Result<Option<String>> {

@@ -10,9 +10,12 @@ use crate::error::{Error, Result};
 /// What every key begins with, so that a leaked one is recognised.
 const PREFIX: &str = "mtk_";
 
-const CREATE: &str = "insert into api_keys (name, hash) values ($1, $2) on conflict (name) do nothing";
-const LIST: &str = "select name, created_at, last_used_at, revoked_at from api_keys order by created_at, name";
-const REVOKE: &str = "update api_keys set revoked_at = now() where name = $1 and revoked_at is null";
+const CREATE: &str =
+    "insert into api_keys (name, hash) values ($1, $2) on conflict (name) do nothing";
+const LIST: &str =
+    "select name, created_at, last_used_at, revoked_at from api_keys order by created_at, name";
+const REVOKE: &str =
+    "update api_keys set revoked_at = now() where name = $1 and revoked_at is null";
 // The time of use is kept to the minute, so that a busy key does not cost a write for each call.
 const CHECK: &str = "\
 with found as (select name, last_used_at from api_keys where hash = $1 and revoked_at is null),
@@ -21,8 +24,12 @@ with found as (select name, last_used_at from api_keys where hash = $1 and revok
 select name from found";
 
 /// Every statement here, for the test that describes them all.
-pub const STATEMENTS: &[(&str, &str)] =
-    &[("keys::CREATE", CREATE), ("keys::LIST", LIST), ("keys::REVOKE", REVOKE), ("keys::CHECK", CHECK)];
+pub const STATEMENTS: &[(&str, &str)] = &[
+    ("keys::CREATE", CREATE),
+    ("keys::LIST", LIST),
+    ("keys::REVOKE", REVOKE),
+    ("keys::CHECK", CHECK),
+];
 
 /// A key without its secret.
 #[derive(Debug, FromRow)]
@@ -40,8 +47,16 @@ pub struct Key {
 /// Makes a key and returns it; it cannot be shown again.
 pub async fn create(conn: &mut PgConnection, name: &str) -> Result<String> {
     // Two version 4 UUIDs hold 244 random bits from the operating system.
-    let key = format!("{PREFIX}{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-    let made = sqlx::query(CREATE).bind(name).bind(hash(&key)).execute(conn).await?;
+    let key = format!(
+        "{PREFIX}{}{}",
+        Uuid::new_v4().simple(),
+        Uuid::new_v4().simple()
+    );
+    let made = sqlx::query(CREATE)
+        .bind(name)
+        .bind(hash(&key))
+        .execute(conn)
+        .await?;
     if made.rows_affected() == 0 {
         return Err(Error::conflict(format!("there is or was a key `{name}`"))
             .hint("Choose another name; `medtainer mcp keys list` shows them all."));
@@ -56,8 +71,14 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<Key>> {
 
 /// Makes a key useless at once.
 pub async fn revoke(conn: &mut PgConnection, name: &str) -> Result<()> {
-    match sqlx::query(REVOKE).bind(name).execute(conn).await?.rows_affected() {
-        0 => Err(Error::not_found(format!("there is no valid key `{name}`")).hint("`medtainer mcp keys list` shows them.")),
+    match sqlx::query(REVOKE)
+        .bind(name)
+        .execute(conn)
+        .await?
+        .rows_affected()
+    {
+        0 => Err(Error::not_found(format!("there is no valid key `{name}`"))
+            .hint("`medtainer mcp keys list` shows them.")),
         _ => Ok(()),
     }
 }
@@ -67,7 +88,10 @@ pub async fn check(conn: &mut PgConnection, key: &str) -> Result<Option<String>>
     if !key.starts_with(PREFIX) {
         return Ok(None);
     }
-    Ok(sqlx::query_scalar(CHECK).bind(hash(key)).fetch_optional(conn).await?)
+    Ok(sqlx::query_scalar(CHECK)
+        .bind(hash(key))
+        .fetch_optional(conn)
+        .await?)
 }
 
 fn hash(key: &str) -> Vec<u8> {

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, FromArgMatches};
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, Implementation,
-    JsonObject, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, ProgressToken, ServerCapabilities,
-    ServerConfig, Tool, ToolAnnotations,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData,
+    Implementation, JsonObject, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam,
+    ProgressToken, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
 };
 use rmcp::service::{Peer, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
@@ -65,15 +65,25 @@ impl Server {
         let mut tools = Vec::new();
         let mut by_name = HashMap::new();
         for (path, leaf) in tree.leaves().into_iter().filter(|(_, leaf)| leaf.is_tool()) {
-            for name in [Some(tree::tool_name(&path)), leaf.catalog.map(str::to_owned), leaf.catalog.map(|c| c.replace('.', "_"))]
-                .into_iter()
-                .flatten()
+            for name in [
+                Some(tree::tool_name(&path)),
+                leaf.catalog.map(str::to_owned),
+                leaf.catalog.map(|c| c.replace('.', "_")),
+            ]
+            .into_iter()
+            .flatten()
             {
                 by_name.insert(name, tools.len());
             }
             tools.push(tool(&path, leaf));
         }
-        Server(Arc::new(Inner { app, business, tree, tools, by_name }))
+        Server(Arc::new(Inner {
+            app,
+            business,
+            tree,
+            tools,
+            by_name,
+        }))
     }
 
     /// The tools, in the order of the tree.
@@ -81,14 +91,27 @@ impl Server {
         &self.0.tools
     }
 
-    async fn answer(&self, name: &str, given: Map<String, Value>, principal: Option<String>, watcher: Arc<dyn Watcher>, cancel: tokio_util::sync::CancellationToken) -> Option<Answer> {
+    async fn answer(
+        &self,
+        name: &str,
+        given: Map<String, Value>,
+        principal: Option<String>,
+        watcher: Arc<dyn Watcher>,
+        cancel: tokio_util::sync::CancellationToken,
+    ) -> Option<Answer> {
         let index = *self.0.by_name.get(name)?;
         let (path, leaf) = self.0.tree.tool(&self.0.tools[index].name)?;
         let (options, given) = match split_options(leaf, given) {
             Ok(split) => split,
             Err(error) => {
-                let metadata = Metadata { business: self.0.business.to_string(), ..Metadata::default() };
-                return Some(Answer { outcome: Err(error), metadata });
+                let metadata = Metadata {
+                    business: self.0.business.to_string(),
+                    ..Metadata::default()
+                };
+                return Some(Answer {
+                    outcome: Err(error),
+                    metadata,
+                });
             }
         };
         let fields = options.fields.clone();
@@ -121,15 +144,20 @@ fn options_command() -> clap::Command {
     AnswerOptions::augment_args(clap::Command::new("options"))
 }
 
-fn split_options(leaf: &Leaf, given: Map<String, Value>) -> Result<(AnswerOptions, Map<String, Value>)> {
+fn split_options(
+    leaf: &Leaf,
+    given: Map<String, Value>,
+) -> Result<(AnswerOptions, Map<String, Value>)> {
     if leaf.effect != Effect::Read {
         return Ok((AnswerOptions::default(), given));
     }
     let command = options_command();
-    let (options, given): (Map<_, _>, Map<_, _>) =
-        given.into_iter().partition(|(name, _)| schema::arguments(&command).any(|arg| arg.get_id() == name.as_str()));
+    let (options, given): (Map<_, _>, Map<_, _>) = given.into_iter().partition(|(name, _)| {
+        schema::arguments(&command).any(|arg| arg.get_id() == name.as_str())
+    });
     let matches = schema::parse(command, &options)?;
-    let options = AnswerOptions::from_arg_matches(&matches).map_err(|error| schema::from_clap(&error))?;
+    let options =
+        AnswerOptions::from_arg_matches(&matches).map_err(|error| schema::from_clap(&error))?;
     Ok((options, given))
 }
 
@@ -143,9 +171,19 @@ fn tool(path: &[&str], leaf: &Leaf) -> Tool {
     {
         properties.extend(options);
     }
-    let title = command.get_about().map(ToString::to_string).unwrap_or_default();
-    let description = command.get_long_about().map(ToString::to_string).unwrap_or_else(|| title.clone());
-    let mut tool = Tool::new(Cow::Owned(tree::tool_name(path)), description, Arc::new(input));
+    let title = command
+        .get_about()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let description = command
+        .get_long_about()
+        .map(ToString::to_string)
+        .unwrap_or_else(|| title.clone());
+    let mut tool = Tool::new(
+        Cow::Owned(tree::tool_name(path)),
+        description,
+        Arc::new(input),
+    );
     tool.title = Some(title.clone());
     tool.output_schema = Some(Arc::new(output(leaf)));
     let mut annotations = ToolAnnotations::default();
@@ -159,7 +197,9 @@ fn tool(path: &[&str], leaf: &Leaf) -> Tool {
 }
 
 fn output(leaf: &Leaf) -> JsonObject {
-    let mut generator = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true).into_generator();
+    let mut generator = SchemaSettings::draft2020_12()
+        .with(|settings| settings.inline_subschemas = true)
+        .into_generator();
     let mut data = (leaf.output)(&mut generator).to_value();
     loosen(&mut data);
     match answer::schema(data) {
@@ -197,7 +237,11 @@ impl ServerHandler for Server {
         info
     }
 
-    async fn list_tools(&self, _: Option<PaginatedRequestParams>, _: RequestContext<RoleServer>) -> Result<ListToolsResult, ErrorData> {
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
         let mut list = ListToolsResult::with_all_items(self.0.tools.clone());
         list.ttl_ms = u64::try_from(LIST_TTL.as_millis()).ok();
         list.cache_scope = Some(CacheScope::Private);
@@ -205,26 +249,49 @@ impl ServerHandler for Server {
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        self.0.by_name.get(name).map(|index| self.0.tools[*index].clone())
+        self.0
+            .by_name
+            .get(name)
+            .map(|index| self.0.tools[*index].clone())
     }
 
-    async fn call_tool(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
         let principal = context
             .extensions
             .get::<axum::http::request::Parts>()
             .and_then(|parts| parts.extensions.get::<Principal>())
             .map(|principal| principal.0.clone());
-        let token = context.meta.get_progress_token().or_else(|| request.meta.as_ref().and_then(|meta| meta.get_progress_token()));
+        let token = context.meta.get_progress_token().or_else(|| {
+            request
+                .meta
+                .as_ref()
+                .and_then(|meta| meta.get_progress_token())
+        });
         let watcher: Arc<dyn Watcher> = match token {
             Some(token) => Arc::new(Notifier::new(context.peer.clone(), token)),
             None => Arc::new(Nobody),
         };
         let given = request.arguments.unwrap_or_default();
-        let answer = self.answer(&request.name, given, principal, watcher.clone(), context.ct.clone()).await;
+        let answer = self
+            .answer(
+                &request.name,
+                given,
+                principal,
+                watcher.clone(),
+                context.ct.clone(),
+            )
+            .await;
         watcher.finish();
         match answer {
             Some(answer) => Ok(result(&answer).into()),
-            None => Err(ErrorData::invalid_params(format!("there is no tool `{}`", request.name), None)),
+            None => Err(ErrorData::invalid_params(
+                format!("there is no tool `{}`", request.name),
+                None,
+            )),
         }
     }
 }
@@ -266,7 +333,12 @@ impl Notifier {
                 }
             }
         });
-        Notifier(Mutex::new(Sending { out: Some(out), token, last: -1.0, at: None }))
+        Notifier(Mutex::new(Sending {
+            out: Some(out),
+            token,
+            last: -1.0,
+            at: None,
+        }))
     }
 }
 
@@ -274,7 +346,11 @@ impl Watcher for Notifier {
     fn step(&self, step: Step) {
         let mut sending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let progress = step.done as f64;
-        if progress <= sending.last || sending.at.is_some_and(|at| at.elapsed() < Duration::from_millis(250)) {
+        if progress <= sending.last
+            || sending
+                .at
+                .is_some_and(|at| at.elapsed() < Duration::from_millis(250))
+        {
             return;
         }
         let mut param = ProgressNotificationParam::new(sending.token.clone(), progress);
@@ -294,7 +370,8 @@ impl Watcher for Notifier {
 
 /// Serves one client over standard input and output until it goes away.
 pub async fn stdio(server: Server, cancel: tokio_util::sync::CancellationToken) -> Result<()> {
-    let failed = |what: String| crate::error::Error::internal("the MCP session ended badly").because(what);
+    let failed =
+        |what: String| crate::error::Error::internal("the MCP session ended badly").because(what);
     let running = tokio::select! {
         running = rmcp::serve_server(server, rmcp::transport::stdio()) => running,
         () = cancel.cancelled() => return Ok(()),
@@ -306,7 +383,11 @@ pub async fn stdio(server: Server, cancel: tokio_util::sync::CancellationToken) 
                 cancel.cancelled().await;
                 end.cancel();
             });
-            running.waiting().await.map(drop).map_err(|e| failed(e.to_string()))
+            running
+                .waiting()
+                .await
+                .map(drop)
+                .map_err(|e| failed(e.to_string()))
         }
         // A client that leaves before it says anything is no error.
         Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => Ok(()),

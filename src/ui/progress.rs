@@ -45,7 +45,10 @@ pub struct Bar {
 impl Bar {
     /// A bar that is not drawn yet.
     pub fn new() -> Self {
-        Bar { started: Instant::now(), bar: Mutex::new(None) }
+        Bar {
+            started: Instant::now(),
+            bar: Mutex::new(None),
+        }
     }
 
     /// Whether a bar would be seen.
@@ -65,12 +68,19 @@ impl Watcher for Bar {
         if self.started.elapsed() < Duration::from_millis(500) {
             return;
         }
-        let mut slot = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let bar = slot.get_or_insert_with(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()));
+        let mut slot = self
+            .bar
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let bar = slot.get_or_insert_with(|| {
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+        });
         match step.total {
             Some(total) => {
                 bar.set_length(total.max(step.done));
-                bar.set_style(style("{msg} {wide_bar} {human_pos}/{human_len} ({eta} left)"));
+                bar.set_style(style(
+                    "{msg} {wide_bar} {human_pos}/{human_len} ({eta} left)",
+                ));
             }
             None => bar.set_style(style("{spinner} {msg} {human_pos}")),
         }
@@ -79,7 +89,10 @@ impl Watcher for Bar {
     }
 
     fn say(&self, text: &str) {
-        let slot = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let slot = self
+            .bar
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         match slot.as_ref() {
             Some(bar) => bar.println(text),
             // Nothing else writes there while a call runs; when stderr is gone nobody watches.
@@ -88,7 +101,12 @@ impl Watcher for Bar {
     }
 
     fn finish(&self) {
-        if let Some(bar) = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
+        if let Some(bar) = self
+            .bar
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take()
+        {
             bar.finish_and_clear();
         }
     }

@@ -26,18 +26,36 @@ pub fn table(columns: &[Column], items: &[Value], look: Look) -> String {
     let mut table = plain_table();
     let shown: Vec<Vec<String>> = items
         .iter()
-        .map(|item| columns.iter().map(|column| show(column.format, at(item, column.path), look.now)).collect())
+        .map(|item| {
+            columns
+                .iter()
+                .map(|column| show(column.format, at(item, column.path), look.now))
+                .collect()
+        })
         .collect();
     let widths = fit(columns, &shown, look.width);
     table.set_header(columns.iter().zip(&widths).map(|(column, width)| {
         let cell = Cell::new(cut(&column.title.to_uppercase(), *width));
-        if look.color { cell.add_attribute(Attribute::Bold) } else { cell }
+        if look.color {
+            cell.add_attribute(Attribute::Bold)
+        } else {
+            cell
+        }
     }));
     for row in &shown {
-        table.add_row(row.iter().zip(columns).zip(&widths).map(|((text, column), width)| {
-            let cell = Cell::new(cut(text, *width));
-            if column.format == Format::Number { cell.set_alignment(CellAlignment::Right) } else { cell }
-        }));
+        table.add_row(
+            row.iter()
+                .zip(columns)
+                .zip(&widths)
+                .map(|((text, column), width)| {
+                    let cell = Cell::new(cut(text, *width));
+                    if column.format == Format::Number {
+                        cell.set_alignment(CellAlignment::Right)
+                    } else {
+                        cell
+                    }
+                }),
+        );
     }
     finish(&table)
 }
@@ -45,16 +63,26 @@ pub fn table(columns: &[Column], items: &[Value], look: Look) -> String {
 /// A record: a line for each field that is known, and one for each that is not.
 pub fn record(columns: &[Column], item: &Value, look: Look) -> String {
     let mut table = plain_table();
-    let label = columns.iter().map(|column| column.title.chars().count()).max().unwrap_or(0) as u16;
+    let label = columns
+        .iter()
+        .map(|column| column.title.chars().count())
+        .max()
+        .unwrap_or(0) as u16;
     for column in columns {
         let title = Cell::new(column.title);
         table.add_row([
-            if look.color { title.add_attribute(Attribute::Bold) } else { title },
+            if look.color {
+                title.add_attribute(Attribute::Bold)
+            } else {
+                title
+            },
             Cell::new(show(column.format, at(item, column.path), look.now)),
         ]);
     }
     if let Some(width) = look.width {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.max(label + 12));
+        table
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(width.max(label + 12));
         if let Some(first) = table.column_mut(0) {
             first.set_constraint(ColumnConstraint::ContentWidth);
         }
@@ -81,7 +109,9 @@ fn finish(table: &Table) -> String {
 
 /// The value at a dotted path.
 pub fn at<'a>(item: &'a Value, path: &str) -> &'a Value {
-    path.split('.').try_fold(item, |value, name| value.get(name)).unwrap_or(&Value::Null)
+    path.split('.')
+        .try_fold(item, |value, name| value.get(name))
+        .unwrap_or(&Value::Null)
 }
 
 /// A value as a person reads it, on one line and without control characters.
@@ -94,17 +124,23 @@ pub fn show(format: Format, value: &Value, now: DateTime<Utc>) -> String {
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
         Value::Array(values) if values.is_empty() => UNKNOWN.to_owned(),
-        Value::Array(values) => {
-            values.iter().map(|v| show(format, v, now)).collect::<Vec<_>>().join(", ")
-        }
+        Value::Array(values) => values
+            .iter()
+            .map(|v| show(format, v, now))
+            .collect::<Vec<_>>()
+            .join(", "),
         other => other.to_string(),
     };
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 /// How long ago a moment was, or in how long it will be.
 fn age(text: &str, now: DateTime<Utc>) -> String {
-    let Ok(at) = DateTime::parse_from_rfc3339(text) else { return text.to_owned() };
+    let Ok(at) = DateTime::parse_from_rfc3339(text) else {
+        return text.to_owned();
+    };
     let seconds = now.signed_duration_since(at).num_seconds();
     let (count, unit) = match seconds.abs() {
         0..60 => (seconds.abs(), "s"),
@@ -114,7 +150,11 @@ fn age(text: &str, now: DateTime<Utc>) -> String {
         s @ 5_184_000..63_072_000 => (s / 2_629_800, "months"),
         s => (s / 31_557_600, "years"),
     };
-    if seconds < 0 { format!("in {count} {unit}") } else { format!("{count} {unit} ago") }
+    if seconds < 0 {
+        format!("in {count} {unit}")
+    } else {
+        format!("{count} {unit} ago")
+    }
 }
 
 /// The width of each column: as its content, or less for the widest texts until the line fits.
@@ -123,7 +163,11 @@ fn fit(columns: &[Column], rows: &[Vec<String>], width: Option<u16>) -> Vec<usiz
         .iter()
         .enumerate()
         .map(|(i, column)| {
-            rows.iter().map(|row| wide(&row[i])).chain([wide(column.title)]).max().unwrap_or(0)
+            rows.iter()
+                .map(|row| wide(&row[i]))
+                .chain([wide(column.title)])
+                .max()
+                .unwrap_or(0)
         })
         .collect();
     let Some(width) = width else { return widths };
@@ -168,11 +212,19 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const COLUMNS: &[Column] =
-        &[Column::id("id", "id"), Column::text("name", "who.name"), Column::number("deals", "deals"), Column::age("changed", "at")];
+    const COLUMNS: &[Column] = &[
+        Column::id("id", "id"),
+        Column::text("name", "who.name"),
+        Column::number("deals", "deals"),
+        Column::age("changed", "at"),
+    ];
 
     fn look(width: Option<u16>) -> Look {
-        Look { width, color: false, now: "2026-11-22T10:00:00Z".parse().unwrap() }
+        Look {
+            width,
+            color: false,
+            now: "2026-11-22T10:00:00Z".parse().unwrap(),
+        }
     }
 
     #[test]
@@ -183,14 +235,23 @@ mod tests {
         ];
         let text = table(COLUMNS, &items, look(Some(60)));
         assert!(text.lines().all(|line| wide(line) <= 60), "{text}");
-        assert!(text.contains("abcdefghij0123456789") && text.contains('…') && text.contains("2 h ago"), "{text}");
+        assert!(
+            text.contains("abcdefghij0123456789") && text.contains('…') && text.contains("2 h ago"),
+            "{text}"
+        );
         assert!(text.lines().last().unwrap().contains('–'), "{text}");
         let whole = table(COLUMNS, &items, look(None));
-        assert!(whole.contains("A very long name that goes on and on"), "{whole}");
+        assert!(
+            whole.contains("A very long name that goes on and on"),
+            "{whole}"
+        );
     }
 
     #[test]
     fn control_characters_cannot_reach_the_terminal() {
-        assert_eq!(show(Format::Text, &json!("a\u{1b}[31mb\nc"), look(None).now), "a [31mb c");
+        assert_eq!(
+            show(Format::Text, &json!("a\u{1b}[31mb\nc"), look(None).now),
+            "a [31mb c"
+        );
     }
 }

@@ -110,11 +110,21 @@ impl From<&SandboxOptions> for Options {
     fn from(told: &SandboxOptions) -> Self {
         let usual = Limits::default();
         let limits = if told.limits {
-            Limits { per_window: told.rate.or(usual.per_window), window: told.window.unwrap_or(usual.window), ..usual }
+            Limits {
+                per_window: told.rate.or(usual.per_window),
+                window: told.window.unwrap_or(usual.window),
+                ..usual
+            }
         } else {
             Limits::NONE
         };
-        Options { contacts: told.records, seed: told.seed, limits, troubles: told.troubles.clone(), ..Options::default() }
+        Options {
+            contacts: told.records,
+            seed: told.seed,
+            limits,
+            troubles: told.troubles.clone(),
+            ..Options::default()
+        }
     }
 }
 
