@@ -11,6 +11,9 @@ use crate::{Error, Result};
 /// A server that answers at all answers a start-up packet within this.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// What connections that only look call themselves; one that was closed may be listed a little longer.
+pub(super) const PROBE: &str = "medtainer probe";
+
 /// What the server said to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
@@ -24,6 +27,7 @@ pub(super) enum Answer {
 
 /// Connect and leave again; an error is a server that answers and does not want us.
 pub(super) async fn ask(options: &PgConnectOptions) -> Result<Answer> {
+    let options = options.clone().application_name(PROBE);
     match tokio::time::timeout(LIMIT, options.connect()).await {
         Ok(Ok(connection)) => {
             connection.close().await.ok();

@@ -272,14 +272,16 @@ impl Cluster {
         let begun = Instant::now();
         let mut started: Option<Started> = None;
         let mut attempts = 0;
-        let mut told_of_recovery = false;
+        let mut busy_since: Option<Instant> = None;
+        let mut told = false;
         loop {
             match answer::ask(&self.connect_options()).await? {
                 Answer::Up => return Ok(()),
                 Answer::NoDatabase => return self.create_database().await,
                 Answer::Busy => {
-                    if !told_of_recovery && begun.elapsed() > Duration::from_secs(1) {
-                        told_of_recovery = true;
+                    let since = *busy_since.get_or_insert_with(Instant::now);
+                    if !told && since.elapsed() > Duration::from_secs(1) {
+                        told = true;
                         progress("Postgres is busy starting or stopping, perhaps after a crash");
                     }
                 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use sqlx::postgres::PgConnection;
 use sqlx::{ConnectOptions, Connection};
 
+use super::answer::PROBE;
 use super::server::{self, PidFile, Running};
 use super::{Cluster, trouble};
 use crate::{Error, Result};
@@ -47,7 +48,7 @@ pub struct Status {
 }
 
 const ASK: &str = "select current_setting('server_version'), pg_postmaster_start_time(), \
-    (select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid())";
+    (select count(*) from pg_stat_activity where backend_type = 'client backend' and application_name <> $1)";
 
 type Asked = (String, chrono::DateTime<chrono::Utc>, i64);
 
@@ -104,8 +105,15 @@ pub(super) async fn read(cluster: &Cluster) -> Result<Status> {
 
 async fn ask(cluster: &Cluster) -> Result<Option<Asked>> {
     let asking = async {
-        let mut connection: PgConnection = cluster.connect_options().connect().await?;
-        let asked: Asked = sqlx::query_as(ASK).fetch_one(&mut connection).await?;
+        let mut connection: PgConnection = cluster
+            .connect_options()
+            .application_name(PROBE)
+            .connect()
+            .await?;
+        let asked: Asked = sqlx::query_as(ASK)
+            .bind(PROBE)
+            .fetch_one(&mut connection)
+            .await?;
         connection.close().await.ok();
         Ok(asked)
     };
