@@ -20,7 +20,8 @@ const CLEARLY: f64 = 1.25;
 pub async fn find(cx: &Context, who: &str) -> Result<String> {
     let who = cx.chosen("who", who).trim();
     if who.is_empty() {
-        return Err(Error::usage("WHO is empty").hint("Give an id, an e-mail address, a phone number or a name."));
+        return Err(Error::usage("WHO is empty")
+            .hint("Give an id, an e-mail address, a phone number or a name."));
     }
     cx.read_through(&GHL, &collections::CONTACTS).await?;
     let mut conn = cx.db().await?;
@@ -41,23 +42,36 @@ pub async fn find(cx: &Context, who: &str) -> Result<String> {
     Ok(one.id.clone())
 }
 
-async fn ambiguous(conn: &mut sqlx::PgConnection, who: &str, hits: &[people::Hit]) -> Result<Error> {
+async fn ambiguous(
+    conn: &mut sqlx::PgConnection,
+    who: &str,
+    hits: &[people::Hit],
+) -> Result<Error> {
     let ids: Vec<_> = hits.iter().map(|hit| hit.id.clone()).collect();
     let lines = lookup::lines(conn, &ids).await?;
     let candidates: Vec<_> = lines
         .iter()
         .map(|line| {
             let label = [&line.name, &line.company, &line.email, &line.phone];
-            let label = label.into_iter().flatten().cloned().collect::<Vec<_>>().join(", ");
+            let label = label
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ");
             json!({ "id": line.id, "label": label })
         })
         .collect();
-    Ok(Error::conflict(format!("`{who}` may be any of {}", candidates.len()))
-        .hint("Give the id of the one you mean.")
-        .details(json!({ "argument": "who", "candidates": candidates })))
+    Ok(
+        Error::conflict(format!("`{who}` may be any of {}", candidates.len()))
+            .hint("Give the id of the one you mean.")
+            .details(json!({ "argument": "who", "candidates": candidates })),
+    )
 }
 
 /// Names and ids from the cache, for a shell.
 pub fn candidates(typed: &OsStr) -> Vec<CompletionCandidate> {
-    complete::from_store(&crate::PRODUCT, typed, |conn, typed| Box::pin(lookup::complete(conn, typed)))
+    complete::from_store(&crate::PRODUCT, typed, |conn, typed| {
+        Box::pin(lookup::complete(conn, typed))
+    })
 }
