@@ -3,3 +3,4 @@
 mod database;
 mod provider_path;
 mod store;
+mod vault;

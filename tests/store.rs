@@ -219,6 +219,7 @@ async fn every_statement_fits_the_tables() {
     let store = database::migrated().await;
     let mut conn = store.pool().acquire().await.unwrap();
     let all = [
+        medtainer_core::auth::STATEMENTS,
         medtainer_core::http::STATEMENTS,
         medtainer_core::store::STATEMENTS,
     ];
