@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn one_client_for_the_world_and_one_for_this_machine() {
-        // Run it with SSL_CERT_FILE=/nowhere SSL_CERT_DIR=/nowhere for a machine without root certificates.
+        // Without root certificates: run the test binary itself with SSL_CERT_FILE and SSL_CERT_DIR naming nothing
+        // (cargo would set them right again).
         let clients = Clients::default();
         let client = |url: &str| -> *const Client {
             clients
