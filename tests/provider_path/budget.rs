@@ -8,8 +8,8 @@ async fn limits_are_learned_and_written_only_when_they_change() {
     let provider = Provider::new(|number, _| {
         (
             [
-                ("x-ratelimit-max", "50".to_owned()),
-                ("x-ratelimit-interval-milliseconds", "500".to_owned()),
+                ("x-ratelimit-max", "500".to_owned()),
+                ("x-ratelimit-interval-milliseconds", "10000".to_owned()),
                 ("x-ratelimit-limit-daily", "10000".to_owned()),
                 ("x-ratelimit-daily-remaining", (9000 - number).to_string()),
                 ("x-ratelimit-daily-reset", "3600000".to_owned()),
@@ -29,8 +29,8 @@ async fn limits_are_learned_and_written_only_when_they_change() {
     }
     let standing = medtainer_core::http::standings(store.pool()).await.unwrap();
     assert_eq!(standing.len(), 1);
-    assert_eq!(standing[0].max_requests, Some(50));
-    assert_eq!(standing[0].window_ms, Some(500));
+    assert_eq!(standing[0].max_requests, Some(500));
+    assert_eq!(standing[0].window_ms, Some(10000));
     assert_eq!(standing[0].daily_limit, Some(10000));
     assert_eq!(standing[0].daily_remaining, Some(9000));
     // Five reservations and one lesson.
@@ -102,7 +102,7 @@ async fn two_hundred_calls_of_four_processes_stay_within_the_limit() {
     let most = most_in_a_window(&asked, WINDOW);
     assert!(most <= LIMIT, "{most} requests within {WINDOW:?}");
     // 80 % of 100 a second, less a burst: much slower would mean that slots are lost.
-    assert!(took < Duration::from_secs(6), "{took:?}");
+    assert!(took < Duration::from_secs(12), "{took:?}");
 }
 
 fn most_in_a_window(times: &[Instant], window: Duration) -> usize {
@@ -122,7 +122,7 @@ async fn a_person_goes_before_a_sync() {
     const SERVICE: Service = Service {
         limits: Some(Limits {
             max_requests: 20,
-            window_ms: 2000,
+            window_ms: 4000,
             per_day: None,
         }),
         ..TESTER
@@ -142,17 +142,12 @@ async fn a_person_goes_before_a_sync() {
         });
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let before = Instant::now();
     gateway
         .send(provider.call(&SERVICE, read(), &token()))
         .await
         .unwrap();
-    let waited = before.elapsed();
-    assert!(
-        !syncs.is_empty() && provider.count() < 10,
-        "the sync was over too early"
-    );
-    assert!(waited < Duration::from_millis(120), "waited {waited:?}");
+    let place = provider.count();
+    assert!((2..=8).contains(&place), "served as number {place} of 13");
     while let Some(done) = syncs.join_next().await {
         done.unwrap().unwrap();
     }
