@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use secrecy::SecretString;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::{Mutex, OnceCell};
 
-use crate::auth::Vault;
+use crate::auth::{KEY_VARIABLE, KeyRing, SecretString, Vault};
 use crate::config::Config;
 use crate::ecosystem::{Ecosystem, SandboxOptions, Sandboxes};
 use crate::env::Env;
@@ -147,12 +146,9 @@ impl App {
             self.product.migrator,
             if self.serves { 16 } else { 4 },
         );
-        let vault = Vault::new(
-            store.pool().clone(),
-            business.to_string(),
-            self.env.get("MEDTAINER_KEY").map(SecretString::from),
-            &self.paths.config,
-        );
+        let key = self.env.get(KEY_VARIABLE).map(SecretString::from);
+        let keys = KeyRing::new(key, &self.paths.config);
+        let vault = Vault::new(store.pool().clone(), business, keys);
         let gateway = Gateway::new(store.pool().clone());
         let recorder = if self.serves {
             Recorder::grouped(store.clone()).0

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Metadata, Source};
 use crate::app::{App, Desk};
-use crate::auth::{Credential, Origin, Vault};
+use crate::auth::{self, Credentials, DEFAULT_ACCOUNT, FieldStatus, SecretString, Vault};
 use crate::cli::options::AnswerOptions;
 use crate::ecosystem::{Ecosystem, Feed, READ_TIMEOUT};
 use crate::error::{Error, Kind, Result};
@@ -54,7 +54,7 @@ pub struct Context {
     gateway: Gateway,
     invocation: Invocation,
     deadline: Option<Instant>,
-    credential: Option<(&'static str, Credential)>,
+    credential: Option<(&'static str, Credentials)>,
     notes: Mutex<Notes>,
 }
 
@@ -77,7 +77,7 @@ impl Context {
 
     /// The same call with a credential that is not stored yet.
     #[must_use]
-    pub fn with_credential(mut self, ecosystem: &Ecosystem, credential: Credential) -> Self {
+    pub fn with_credential(mut self, ecosystem: &Ecosystem, credential: Credentials) -> Self {
         self.credential = Some((ecosystem.service.name, credential));
         self
     }
@@ -268,7 +268,7 @@ impl Context {
     }
 
     /// The credential of an ecosystem, or how to get one.
-    pub async fn credential(&self, ecosystem: &Ecosystem) -> Result<Credential> {
+    pub async fn credential(&self, ecosystem: &Ecosystem) -> Result<Credentials> {
         let service = ecosystem.service;
         if let Some((name, credential)) = &self.credential
             && *name == service.name
@@ -276,22 +276,21 @@ impl Context {
             return Ok(credential.clone());
         }
         if self.business().is_sandbox() {
-            return Ok(Credential::of_pairs(ecosystem.sandbox.credentials));
+            let pairs = ecosystem.sandbox.credentials.iter();
+            let values = pairs.map(|(name, value)| (*name, SecretString::from(*value)));
+            return Ok(Credentials::given(service, values.collect()));
         }
-        self.desk
-            .vault
-            .credential(service, &|name| self.app.env.get(name).map(str::to_owned))
-            .await
+        auth::find(service, DEFAULT_ACCOUNT, &self.environment(), Some(self.vault())).await
     }
 
-    /// Where each value of an ecosystem's credential comes from, in the order of its fields.
-    pub async fn credential_origins(&self, ecosystem: &Ecosystem) -> Result<Vec<Origin>> {
-        self.desk
-            .vault
-            .origins(ecosystem.service, &|name| {
-                self.app.env.get(name).map(str::to_owned)
-            })
-            .await
+    /// Where each value of an ecosystem's credential comes from, never what it is.
+    pub async fn credential_status(&self, ecosystem: &Ecosystem) -> Result<Vec<FieldStatus>> {
+        let environment = self.environment();
+        auth::status(ecosystem.service, DEFAULT_ACCOUNT, &environment, Some(self.vault())).await
+    }
+
+    fn environment(&self) -> impl Fn(&str) -> Option<String> + Send + Sync {
+        |name| self.app.env.get(name).map(str::to_owned)
     }
 
     /// Sends a request to a provider, on the one path there is.
@@ -339,7 +338,7 @@ impl Context {
                 service: &service,
                 base_url: &base_url,
                 account: &account,
-                credential: credential.secret(ecosystem.secret)?,
+                credential: credential.need(ecosystem.secret)?,
                 request,
                 priority,
                 deadline: self.deadline.unwrap_or_else(|| Instant::now() + PATIENCE),

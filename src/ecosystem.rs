@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use crate::auth::Credential;
+use crate::auth::Credentials;
 use crate::config::Schedule;
 use crate::context::Context;
 use crate::error::Result;
@@ -24,7 +24,7 @@ pub struct Ecosystem {
     /// What is kept in the store, the one most commands read first.
     pub feeds: &'static [Feed],
     /// What the provider counts its limits by: a location, a realm, a shop.
-    pub account: fn(&Credential) -> String,
+    pub account: fn(&Credentials) -> String,
     /// The field of the credential that goes into requests.
     pub secret: &'static str,
     /// Its imitation.

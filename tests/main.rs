@@ -2,6 +2,8 @@
 
 mod database;
 mod ghl_sandbox;
+mod postgres;
 mod provider_path;
 mod store;
 mod sync;
+mod vault;

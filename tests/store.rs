@@ -221,7 +221,11 @@ async fn every_statement_fits_the_tables() {
     let core = [
         medtainer_core::store::STATEMENTS,
         medtainer_core::http::STATEMENTS,
+        medtainer_core::auth::STATEMENTS,
         &[medtainer_core::sync::STATEMENTS],
+        &[medtainer_core::mcp::keys::STATEMENTS],
+        &[medtainer::ghl::lessons::STATEMENTS],
+        &[medtainer::ghl::lookup::STATEMENTS],
     ]
     .concat();
     let core = core

@@ -1,17 +1,17 @@
 //! `medtainer auth`: credentials of providers.
 
+use chrono::{DateTime, Utc};
 use clap::Args;
-use medtainer_core::auth::{Credential, Origin};
+use medtainer_core::auth::{Credentials, DEFAULT_ACCOUNT, SecretString, Source};
 use medtainer_core::cli::Host;
 use medtainer_core::command::{Chore, Effect};
 use medtainer_core::context::Context;
 use medtainer_core::ecosystem::Ecosystem;
-use medtainer_core::http::Field;
+use medtainer_core::http::{Field, Service};
 use medtainer_core::output::{Column, Page, Row, Text};
 use medtainer_core::tree::Group;
 use medtainer_core::{Error, Result};
 use schemars::JsonSchema;
-use secrecy::SecretString;
 use serde::Serialize;
 
 /// The commands of this group.
@@ -62,14 +62,15 @@ impl Chore for Login {
                 )),
             );
         }
-        let credential = collect(service.credentials, self.stdin)?;
+        let credential = collect(service, self.stdin)?;
         let cx = context(host)
             .await?
             .with_credential(ecosystem, credential.clone());
         host.printer
             .say(&format!("Trying it on {} …", service.title));
         let whose = (ecosystem.probe)(&cx).await?;
-        cx.vault().store(service, &credential).await?;
+        let values: Vec<_> = credential.values().collect();
+        cx.vault().store(service.name, DEFAULT_ACCOUNT, &values).await?;
         Ok(Text::new(format!(
             "Logged in to {}: {whose}.",
             service.title
@@ -78,10 +79,10 @@ impl Chore for Login {
 }
 
 /// Each value from a person, or a line of standard input.
-fn collect(fields: &'static [Field], piped: bool) -> Result<Credential> {
+fn collect(service: &Service, piped: bool) -> Result<Credentials> {
     let mut values = Vec::new();
     let mut lines = std::io::stdin().lines();
-    for field in fields {
+    for field in service.credentials {
         let value = if piped {
             line(&mut lines, field)?
         } else {
@@ -94,7 +95,7 @@ fn collect(fields: &'static [Field], piped: bool) -> Result<Credential> {
                 .hint("Nothing was stored; run it again."));
         }
     }
-    Ok(Credential::of_secrets(values))
+    Ok(Credentials::given(service, values))
 }
 
 fn ask(field: &Field) -> Result<String> {
@@ -159,7 +160,7 @@ impl Chore for Logout {
         let ecosystem = host.app.ecosystem(&self.ecosystem)?;
         let service = ecosystem.service;
         let cx = context(host).await?;
-        let forgotten = cx.vault().forget(service).await?;
+        let forgotten = cx.vault().forget(service.name, DEFAULT_ACCOUNT).await? > 0;
         for field in service
             .credentials
             .iter()
@@ -189,6 +190,10 @@ pub struct Found {
     origin: &'static str,
     /// The environment variable that wins over the store.
     variable: &'static str,
+    /// When it was stored.
+    stored_at: Option<DateTime<Utc>>,
+    /// Why a stored value cannot be used.
+    problem: Option<String>,
 }
 
 impl Row for Found {
@@ -197,6 +202,8 @@ impl Row for Found {
         Column::text("What", "title"),
         Column::text("From", "origin"),
         Column::text("Variable", "variable"),
+        Column::age("Stored", "stored_at"),
+        Column::text("Problem", "problem"),
     ];
 }
 
@@ -220,20 +227,22 @@ impl Chore for Status {
 
 async fn fields(cx: &Context, ecosystem: &'static Ecosystem) -> Result<Vec<Found>> {
     let service = ecosystem.service;
-    let origins = cx.credential_origins(ecosystem).await?;
+    let statuses = cx.credential_status(ecosystem).await?;
     Ok(service
         .credentials
         .iter()
-        .zip(origins)
-        .map(|(field, origin)| Found {
+        .zip(statuses)
+        .map(|(field, status)| Found {
             id: format!("{}.{}", service.name, field.name),
             title: field.title.to_owned(),
-            origin: match origin {
-                Origin::Environment => "environment",
-                Origin::Store => "store",
-                Origin::Missing => "missing",
+            origin: match status.source {
+                Source::Environment => "environment",
+                Source::Stored => "store",
+                Source::Missing => "missing",
             },
             variable: field.variable,
+            stored_at: status.stored_at,
+            problem: status.problem,
         })
         .collect())
 }

@@ -118,3 +118,28 @@ fn world_client(timeouts: Timeouts) -> Result<Client> {
 fn unbuilt(error: reqwest::Error) -> Error {
     Error::internal("the HTTP client could not be made").because(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_client_for_the_world_and_one_for_this_machine() {
+        // Without root certificates: run the test binary itself with SSL_CERT_FILE and SSL_CERT_DIR naming nothing
+        // (cargo would set them right again).
+        let clients = Clients::default();
+        let client = |url: &str| -> *const Client {
+            clients
+                .for_url(&url.parse().unwrap(), Timeouts::default())
+                .unwrap()
+        };
+        let near = client("http://127.0.0.1:1/");
+        assert!(clients.world.get().is_none());
+        assert_eq!(near, client("http://[::1]:2/"));
+        assert_eq!(near, client("http://localhost/"));
+        let world = client("https://api.example.com/");
+        assert_ne!(near, world);
+        assert_eq!(world, client("https://127.0.0.1/"));
+        assert_eq!(world, client("http://api.example.com/"));
+    }
+}

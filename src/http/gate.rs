@@ -269,13 +269,18 @@ impl Gate<'_> {
             if !wait.is_zero() {
                 tokio::time::sleep(wait).await;
             }
-            // A process that was stopped or starved would send all its missed slots at once.
+            // A process that was stopped or starved would send all its missed slots at once. A probe is
+            // only one, and asking again would find it under way.
             let late = on_the_way + asked.elapsed().saturating_sub(wait);
-            if late > self.tolerance(&verdict) && misses < MISSES && Instant::now() < deadline {
+            let missed = late > self.tolerance(&verdict) && !verdict.probe;
+            if missed && misses < MISSES && Instant::now() < deadline {
                 misses += 1;
                 continue;
             }
             if wait > LONG && !self.still_free(verdict.probe).await? {
+                if verdict.probe {
+                    self.query(LET_GO).execute(self.pool).await?;
+                }
                 continue;
             }
             return Ok(Pass {
