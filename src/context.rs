@@ -280,13 +280,25 @@ impl Context {
             let values = pairs.map(|(name, value)| (*name, SecretString::from(*value)));
             return Ok(Credentials::given(service, values.collect()));
         }
-        auth::find(service, DEFAULT_ACCOUNT, &self.environment(), Some(self.vault())).await
+        auth::find(
+            service,
+            DEFAULT_ACCOUNT,
+            &self.environment(),
+            Some(self.vault()),
+        )
+        .await
     }
 
     /// Where each value of an ecosystem's credential comes from, never what it is.
     pub async fn credential_status(&self, ecosystem: &Ecosystem) -> Result<Vec<FieldStatus>> {
         let environment = self.environment();
-        auth::status(ecosystem.service, DEFAULT_ACCOUNT, &environment, Some(self.vault())).await
+        auth::status(
+            ecosystem.service,
+            DEFAULT_ACCOUNT,
+            &environment,
+            Some(self.vault()),
+        )
+        .await
     }
 
     fn environment(&self) -> impl Fn(&str) -> Option<String> + Send + Sync {

@@ -22,7 +22,8 @@ const LOCK: &str = "select id from contacts where id = $1 for update";
 
 const ADD: &str = "\
 insert into contact_context (contact_id, nicknames, aliases, importance)
-select $1, '{}', '{}', null where not exists (select from contact_context where contact_id = $1)";
+select id, '{}', '{}', null from contacts c
+ where c.id = $1 and not exists (select from contact_context where contact_id = c.id)";
 
 const TEACH: &str = "\
 update contact_context c

@@ -161,6 +161,8 @@ fn read_error(status: u16, body: &str) -> ErrorBody {
                 "The token belongs to another location: check `MEDTAINER_GHL_LOCATION`, or run `medtainer auth login ghl`.",
             ),
         ),
+        // A contact that is not there is a bad request, not a 404.
+        400 if said("not found") => (Some(Kind::NotFound), None),
         _ => (None, None),
     };
     let duplicate = body["meta"]["contactId"].as_str();

@@ -70,7 +70,9 @@ impl Chore for Login {
             .say(&format!("Trying it on {} …", service.title));
         let whose = (ecosystem.probe)(&cx).await?;
         let values: Vec<_> = credential.values().collect();
-        cx.vault().store(service.name, DEFAULT_ACCOUNT, &values).await?;
+        cx.vault()
+            .store(service.name, DEFAULT_ACCOUNT, &values)
+            .await?;
         Ok(Text::new(format!(
             "Logged in to {}: {whose}.",
             service.title

@@ -56,7 +56,7 @@ pub fn pages(command: clap::Command) -> Result<Vec<(String, String)>> {
     let mut pages = Vec::new();
     let mut command = command.disable_help_subcommand(true);
     command.build();
-    collect(&command, &command.get_name().to_owned(), &mut pages)?;
+    collect(&command, command.get_name(), &mut pages)?;
     Ok(pages)
 }
 
