@@ -21,22 +21,22 @@ pub(super) fn others(name: &str) -> Vec<Other> {
     for spelling in &spellings {
         push(&mut found, name, spelling, false);
     }
-    let mut siblings = Vec::new();
-    let mut formals = 0;
-    for (formal, short) in groups() {
-        if formal == name || spellings.contains(&formal) {
+    for spelling in [name].into_iter().chain(spellings) {
+        for (_, short) in groups(spelling).filter(|(formal, _)| *formal == spelling) {
             short
                 .iter()
                 .for_each(|short| push(&mut found, name, short, false));
         }
-        if short.contains(&name) {
-            formals += 1;
-            push(&mut found, name, formal, false);
-            self::spellings(formal)
-                .iter()
-                .for_each(|formal| push(&mut found, name, formal, false));
-            siblings.extend(short);
-        }
+    }
+    let mut siblings = Vec::new();
+    let mut formals = 0;
+    for (formal, short) in groups(name).filter(|(_, short)| short.contains(&name)) {
+        formals += 1;
+        push(&mut found, name, formal, false);
+        self::spellings(formal)
+            .iter()
+            .for_each(|formal| push(&mut found, name, formal, false));
+        siblings.extend(short);
     }
     // `Al` is short for so many names that its siblings say nothing.
     if formals == 1 {
@@ -56,19 +56,22 @@ fn push(found: &mut Vec<Other>, asked: &str, name: &str, distant: bool) {
     }
 }
 
-fn lines() -> impl Iterator<Item = &'static str> {
-    NICKNAMES.lines().filter(|line| !line.starts_with('#'))
+/// The lines that have these letters somewhere, which is quick to tell of each.
+fn lines(with: &str) -> impl Iterator<Item = &'static str> {
+    NICKNAMES
+        .lines()
+        .filter(move |line| line.contains(with) && !line.starts_with('#'))
 }
 
-fn groups() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
-    lines().filter_map(|line| {
+fn groups(name: &str) -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
+    lines(name).filter_map(|line| {
         let (formal, short) = line.split_once(':')?;
         Some((formal, short.split_whitespace().collect()))
     })
 }
 
 fn spellings(name: &str) -> Vec<&'static str> {
-    lines()
+    lines(name)
         .filter(|line| line.contains(" = "))
         .filter(|line| line.split(" = ").any(|spelling| spelling == name))
         .flat_map(|line| line.split(" = "))
@@ -105,7 +108,7 @@ mod tests {
 
     #[test]
     fn every_line_of_the_file_is_a_group_of_folded_names() {
-        for line in lines().filter(|line| !line.is_empty()) {
+        for line in lines("").filter(|line| !line.is_empty()) {
             assert!(line.contains(": ") ^ line.contains(" = "), "{line}");
             for name in line.split([' ', ':', '=']).filter(|name| !name.is_empty()) {
                 assert_eq!(fold(name), name, "{line}");

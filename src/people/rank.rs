@@ -389,7 +389,7 @@ fn word_of_email(word: &str, email: &str) -> Option<i32> {
     let (local, domain) = email.rsplit_once('@')?;
     let mailbox = local.split_once('+').map_or(local, |(mailbox, _)| mailbox);
     if word == local || word == mailbox {
-        return Some(84);
+        return Some(94);
     }
     if word == label(domain) {
         return Some(66);

@@ -316,7 +316,7 @@ macro_rules! having {
                 from (
                     select contact_id, name, company, emails, phones, taught, importance, seen, keys
                     from people where keys && $", $first, $(" and keys && $", $more,)* "
-                    limit 1000) some
+                    limit 1000) first
                 order by (keys && $", $sure, ")::int", $(" + (keys && $", $sures, ")::int",)* " desc,
                     importance desc, seen desc nulls last
                 limit 100) p
