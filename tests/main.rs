@@ -1,4 +1,5 @@
 //! medtainer through its front door.
 
 mod database;
+mod people;
 mod store;
