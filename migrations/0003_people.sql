@@ -26,7 +26,9 @@ create table if not exists people (
 );
 comment on table people is 'search index of contacts, one row each; derived, see people_stale';
 
-create index if not exists people_keys on people using gin (keys);
+-- New entries wait in a short list that every search reads: long enough to be merged in bulk, short
+-- enough not to be noticed. The end of a sync merges what is left.
+create index if not exists people_keys on people using gin (keys) with (gin_pending_list_limit = 512);
 -- Thousands may be called John Smith: the most important and most recent come first without a sort.
 create index if not exists people_name on people (name_key, importance desc, seen desc nulls last);
 
@@ -43,8 +45,8 @@ create table if not exists people_words (
 ) with (fillfactor = 80);
 comment on table people_words is 'vocabulary of names and companies with near spellings and sounds';
 
-create index if not exists people_words_near on people_words using gin (near);
-create index if not exists people_words_sounds on people_words using gin (sounds);
+create index if not exists people_words_near on people_words using gin (near, sounds)
+    with (gin_pending_list_limit = 256);
 
 -- Contacts whose row in people is missing or older than what it is made from. The page of a sync
 -- indexes its own rows and does not pass through here; everybody else's changes do.

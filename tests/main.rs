@@ -2,6 +2,7 @@
 
 mod database;
 mod ghl_sandbox;
+mod people;
 mod postgres;
 mod provider_path;
 mod store;

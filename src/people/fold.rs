@@ -80,15 +80,15 @@ pub(super) fn name_key<'a>(words: impl IntoIterator<Item = &'a str>) -> i32 {
     key(&["=", &words.join(" ")])
 }
 
-/// What a word of the vocabulary is filed under, so that words spelled nearly so are found: each
-/// spelling with one letter left out, and for a long word its three parts.
+/// What a word of the vocabulary is filed under, so that words spelled nearly so are found: its first
+/// letters with each of them left out, and for a long word its three parts.
 ///
 /// Words that share a spelling are at most two edits apart, and after a single edit (a letter more,
 /// less, other, or swapped with its neighbour) they always share one. Of two edits in a long word
 /// at least one part stays whole.
 pub(super) fn near_keys(word: &str) -> Vec<i32> {
     let letters: Vec<char> = word.chars().collect();
-    let mut keys = shortened(word, &letters);
+    let mut keys = shortened(&letters);
     if letters.len() >= LONG {
         for (part, (start, length)) in parts(letters.len()).into_iter().enumerate() {
             keys.push(part_key(
@@ -105,7 +105,7 @@ pub(super) fn near_keys(word: &str) -> Vec<i32> {
 
 /// What to look under for words one edit away from this one (and some that are two).
 pub(super) fn one_edit(word: &str) -> Vec<i32> {
-    shortened(word, &word.chars().collect::<Vec<_>>())
+    shortened(&word.chars().collect::<Vec<_>>())
 }
 
 /// What to look under for long words two edits away from this one.
@@ -139,16 +139,20 @@ pub(super) fn two_edits(word: &str) -> Vec<i32> {
 /// From this many letters on, a word may be two edits away from what was meant.
 pub(super) const LONG: usize = 6;
 
-/// The word itself and, from three letters on, the word without each of its letters.
-fn shortened(word: &str, letters: &[char]) -> Vec<i32> {
-    let mut keys = vec![key(&["~", word])];
-    if letters.len() >= 3 {
-        for left_out in 0..letters.len() {
-            let rest: String = [&letters[..left_out], &letters[left_out + 1..]]
-                .concat()
-                .into_iter()
-                .collect();
-            keys.push(key(&["~", &rest]));
+/// Letters of which one is left out; a slip behind them leaves them alone.
+const HEAD: usize = 7;
+
+/// The head of a word itself and, from three letters on, without each of its letters.
+fn shortened(letters: &[char]) -> Vec<i32> {
+    let head = &letters[..letters.len().min(HEAD)];
+    let mut spelling: String = head.iter().collect();
+    let mut keys = vec![key(&["~", &spelling])];
+    if head.len() >= 3 {
+        for left_out in 0..head.len() {
+            spelling.clear();
+            spelling.extend(&head[..left_out]);
+            spelling.extend(&head[left_out + 1..]);
+            keys.push(key(&["~", &spelling]));
         }
     }
     keys
@@ -205,6 +209,16 @@ mod tests {
             assert!(shares("smith", &one_edit(asked)), "{asked}");
         }
         assert!(!shares("smith", &one_edit("jones")));
+        for asked in [
+            "kkatherine",
+            "ktherine",
+            "kathreine",
+            "katherixe",
+            "katherie",
+            "katherines",
+        ] {
+            assert!(shares("katherine", &one_edit(asked)), "{asked}");
+        }
         for asked in [
             "katherina",
             "catheryna",

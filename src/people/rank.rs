@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::index::label;
+use super::index::{label, unspaced};
 use super::query::Term;
 
 /// A contact that answers the search.
@@ -238,11 +238,22 @@ fn best(
     match &want.term {
         Term::Word(word) => {
             for (at, of_name) in name.iter().enumerate().filter(|(at, _)| !taken[*at]) {
-                if let Some(way) = way(word, of_name, want)
+                // The contact itself may have only the initial.
+                let bare = of_name.chars().nth(1).is_none() && word.starts_with(of_name);
+                let bare = bare.then_some(Way {
+                    kind: Match::Initial,
+                    points: 60,
+                });
+                if let Some(way) = way(word, of_name, want).or(bare)
                     && offer(way.points, Field::Name, way.kind, of_name)
                 {
                     place = Some(at);
                 }
+            }
+            if unspaced(name).is_some_and(|orders| orders.contains(word))
+                && offer(100, Field::Name, Match::Exact, &candidate.name)
+            {
+                place = None;
             }
             if are_initials(word, name) && offer(78, Field::Name, Match::Initial, &candidate.name) {
                 place = None;
@@ -358,12 +369,6 @@ fn way(asked: &str, has: &str, want: &Wanted) -> Option<Way> {
                 points: prefix_points(length, length + rest.chars().count()),
             }),
         }
-    } else if has.chars().nth(1).is_none() && asked.starts_with(has) {
-        // The contact itself has only the initial.
-        Some(Way {
-            kind: Match::Initial,
-            points: 60,
-        })
     } else {
         None
     };

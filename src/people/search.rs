@@ -18,6 +18,9 @@ use crate::{Error, Result};
 /// Rows the ranking looks at per step.
 const ROWS: usize = 100;
 
+/// Points from which another word is as good as meant: a nickname, a single slip.
+const LIKELY: i32 = 76;
+
 /// Terms that select candidates; the ranking looks at all.
 const SELECTIVE: usize = 4;
 
@@ -50,10 +53,13 @@ pub async fn search(conn: &mut PgConnection, text: &str, limit: u32) -> Result<V
         .await?;
     let mut found = Found {
         limit,
+        handicap: 0,
         ranked: HashMap::new(),
     };
     for reading in readings(text) {
         answer(&mut transaction, &reading, &mut found).await?;
+        // Any other reading is less than what was written.
+        found.handicap = 10;
         if found.enough() {
             break;
         }
@@ -71,12 +77,14 @@ const PLAN_FOR_INDEXES: &str = "select set_config('enable_seqscan', 'off', true)
 /// What has been found so far; of two ways to a contact the better counts.
 struct Found {
     limit: usize,
+    handicap: i32,
     ranked: HashMap<String, Ranked>,
 }
 
 impl Found {
     fn add(&mut self, wanted: &[Wanted], rows: Vec<Candidate>) {
-        for ranked in rows.into_iter().filter_map(|row| rank(wanted, row)) {
+        for mut ranked in rows.into_iter().filter_map(|row| rank(wanted, row)) {
+            ranked.points -= self.handicap;
             match self.ranked.get_mut(&ranked.candidate.id) {
                 Some(had) if had.points >= ranked.points => {}
                 Some(had) => *had = ranked,
@@ -94,6 +102,11 @@ impl Found {
             .values()
             .filter(|ranked| ranked.complete)
             .count()
+    }
+
+    fn best(&self) -> i32 {
+        let complete = self.ranked.values().filter(|ranked| ranked.complete);
+        complete.map(|ranked| ranked.points).max().unwrap_or(0)
     }
 
     fn into_hits(self) -> Vec<Hit> {
@@ -158,12 +171,21 @@ async fn answer(conn: &mut PgConnection, reading: &[Term], found: &mut Found) ->
 
     consult(conn, &mut wanted, NEAR).await?;
     step(conn, &wanted, &exact, all_words, found).await?;
-    if found.complete() == 0 && consult(conn, &mut wanted, FAR).await? {
-        step(conn, &wanted, &exact, all_words, found).await?;
+    if !found.enough() {
+        found.add(
+            &wanted,
+            with_keys(conn, &loose_keys(&wanted, &exact, 0), &exact).await?,
+        );
+    }
+    if found.best() < LIKELY && consult(conn, &mut wanted, FAR).await? {
+        found.add(
+            &wanted,
+            with_keys(conn, &loose_keys(&wanted, &exact, 0), &exact).await?,
+        );
     }
     if found.complete() == 0 && wanted.len() > 2 {
         // One word of three or more may be somebody's middle name, town or mistake.
-        let loose = loose_keys(&wanted, &exact);
+        let loose = loose_keys(&wanted, &exact, 0);
         for left_out in 0..loose.len().min(SELECTIVE) {
             let (mut any, mut sure) = (loose.clone(), exact.clone());
             any.remove(left_out);
@@ -191,7 +213,7 @@ async fn step(
     }
     found.add(
         wanted,
-        with_keys(conn, &loose_keys(wanted, exact), exact).await?,
+        with_keys(conn, &loose_keys(wanted, exact, LIKELY), exact).await?,
     );
     Ok(())
 }
@@ -222,14 +244,17 @@ fn exact_keys(term: &Term) -> Keys {
     }
 }
 
-fn loose_keys(wanted: &[Wanted], exact: &[Keys]) -> Vec<Keys> {
+/// The keys of what is wanted and of the others it leads to that are worth at least so many points.
+fn loose_keys(wanted: &[Wanted], exact: &[Keys], points: i32) -> Vec<Keys> {
     wanted
         .iter()
         .zip(exact)
         .map(|(want, exact)| {
             let mut keys = exact.clone();
-            keys.extend(want.others.keys().map(|other| key(&[other])));
-            if let Term::Word(word) = &want.term
+            let others = want.others.iter().filter(|(_, way)| way.points >= points);
+            keys.extend(others.map(|(other, _)| key(&[other])));
+            if points == 0
+                && let Term::Word(word) = &want.term
                 && let Some(initial) = word.chars().next()
             {
                 keys.push(key(&[initial.encode_utf8(&mut [0; 4])]));
@@ -388,7 +413,7 @@ const NEAR: &str = "select asked.word, other.word, other.weight, other.how
             select word, weight from people_words
             where length(asked.word) >= 3 and word > asked.word collate \"C\"
                 and word < (asked.word || chr(1114111)) collate \"C\" limit 2000) longer
-         order by weight desc limit 20)
+         order by weight desc limit 60)
     ) other";
 
 /// Words two edits away, for long words that nothing nearer was found for.
@@ -396,7 +421,7 @@ const FAR: &str = "select asked.word, other.word, other.weight, 'near' as how
     from unnest($1::text[], $2::text[]) as asked(word, near)
     cross join lateral (
         select word, weight from people_words
-        where near && asked.near::int[] and levenshtein_less_equal(word, asked.word, 2) <= 2
+        where near && asked.near::int[] and levenshtein_less_equal(word, asked.word, 4) <= 4
         order by weight desc limit 40
     ) other";
 
