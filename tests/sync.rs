@@ -11,11 +11,12 @@ use medtainer::ghl::store as contacts;
 use medtainer::ghl::store::{After, Filter, Sort};
 use medtainer_core::store::Store;
 use medtainer_core::sync::{
-    self, Applied, Busy, Collection, Cursor, Mode, Options, Page, Progress, Report, Row, Source,
-    Span, Step,
+    self, Applied, Busy, Collection, Cursor, Mode, Options, Page, Phase, Progress, Report, Row,
+    Source, Span, Step,
 };
 use medtainer_core::{Error, Kind, Result};
 use sqlx::{Executor, PgConnection};
+use tokio_util::sync::CancellationToken;
 
 use crate::database;
 
@@ -254,7 +255,7 @@ async fn the_first_is_full_the_next_incremental_and_nothing_is_written_twice() {
 async fn a_run_killed_at_any_page_goes_on_there() {
     for page in 1..=6 {
         let (store, provider) = (database::migrated().await, Provider::new(1200, 200));
-        let kill = tokio_util::sync::CancellationToken::new();
+        let kill = CancellationToken::new();
         let cancel = || kill.cancel();
         let progress = StopAfter(page, &cancel);
         let options = Options {
@@ -375,7 +376,7 @@ async fn a_page_that_repeats_itself_is_refused_and_nothing_is_lost() {
     for (trouble, pages) in [
         (Trouble::Repeats, 2),
         (Trouble::SameCursor, 2),
-        (Trouble::TakesTurns, 3),
+        (Trouble::TakesTurns, 4),
     ] {
         let (store, provider) = (database::migrated().await, Provider::new(500, 100));
         assert!(full(&store, &provider).await.is_complete());
@@ -579,51 +580,62 @@ async fn a_full_sweep_is_due_when_the_last_is_older_than_a_day() {
     assert_eq!(sync(&store, &provider).await.unwrap().run.mode, "full");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+/// A provider that gives its second page only when told to.
+struct Held<'a>(&'a Provider, CancellationToken);
+
+impl Source for Held<'_> {
+    fn fetch<'a>(&'a self, span: Span, cursor: Option<&'a Cursor>) -> BoxFuture<'a, Result<Page>> {
+        Box::pin(async move {
+            if cursor.is_some() {
+                self.1.cancelled().await;
+            }
+            self.0.answer(span, cursor)
+        })
+    }
+}
+
+/// Counts those that wait for another process, and lets the provider go on when it is three.
+struct ThreeWait<'a>(&'a AtomicUsize, CancellationToken);
+
+impl Progress for ThreeWait<'_> {
+    fn step(&self, step: &Step) {
+        if step.phase == Phase::Waiting && self.0.fetch_add(1, Ordering::Relaxed) == 2 {
+            self.1.cancel();
+        }
+    }
+}
+
+#[tokio::test]
 async fn one_run_at_a_time_and_the_others_take_its_result() {
     let options = database::fresh().await;
     let (store, other) = (
         database::store(&options, "default"),
         database::store(&options, "acme"),
     );
-    let provider = Provider::new(3000, 50);
-    let runs = (0..4).map(|_| sync(&store, &provider));
-    let (runs, theirs) = tokio::join!(futures::future::join_all(runs), sync(&other, &provider));
-    let runs: Vec<_> = runs.into_iter().map(Result::unwrap).collect();
-    assert_eq!(runs.iter().filter(|report| !report.joined).count(), 1);
-    assert!(
-        runs.iter()
-            .all(|report| report.run.id == runs[0].run.id && report.is_complete())
-    );
-    assert_eq!(theirs.unwrap().run.inserted, 3000);
-
-    let provider = &provider;
-    let busy = AtomicUsize::new(0);
-    let started = tokio_util::sync::CancellationToken::new();
-    let begun = || started.cancel();
-    let progress = StopAfter(1, &begun);
+    let provider = Provider::new(300, 100);
+    let (begun, release) = (CancellationToken::new(), CancellationToken::new());
+    let begin = || begun.cancel();
+    let progress = StopAfter(1, &begin);
+    let held = Held(&provider, release.clone());
     let first = async {
         let options = Options {
-            mode: Mode::Full,
             progress: &progress,
             ..Options::default()
         };
-        sync::run(&store, &Contacts, provider, &options)
-            .await
-            .unwrap();
+        sync::run(&store, &Contacts, &held, &options).await.unwrap()
     };
-    let second = async {
-        started.cancelled().await;
-        assert!(
-            sync::active(&mut store.pool().acquire().await.unwrap(), "ghl.contacts")
-                .await
-                .unwrap()
-        );
+    let waiting = AtomicUsize::new(0);
+    let others = async {
+        begun.cancelled().await;
+        // Another business is another matter.
+        assert_eq!(sync(&other, &provider).await.unwrap().run.inserted, 300);
+        let mut conn = store.pool().acquire().await.unwrap();
+        assert!(sync::active(&mut conn, "ghl.contacts").await.unwrap());
         let options = Options {
             busy: Busy::Refuse,
             ..Options::default()
         };
-        let error = sync::run(&store, &Contacts, provider, &options)
+        let error = sync::run(&store, &Contacts, &provider, &options)
             .await
             .unwrap_err();
         assert_eq!(error.kind(), Kind::Conflict);
@@ -633,15 +645,21 @@ async fn one_run_at_a_time_and_the_others_take_its_result() {
                 .contains(&format!("process {}", std::process::id())),
             "{error}"
         );
-        busy.fetch_add(1, Ordering::Relaxed);
+        let progress = ThreeWait(&waiting, release.clone());
+        let options = Options {
+            progress: &progress,
+            ..Options::default()
+        };
+        let runs = (0..3).map(|_| sync::run(&store, &Contacts, &provider, &options));
+        futures::future::join_all(runs).await
     };
-    tokio::join!(first, second);
-    assert_eq!(busy.load(Ordering::Relaxed), 1);
-    assert!(
-        !sync::active(&mut store.pool().acquire().await.unwrap(), "ghl.contacts")
-            .await
-            .unwrap()
-    );
+    let (first, others) = tokio::join!(first, others);
+    assert!(!first.joined && first.is_complete());
+    for report in others.into_iter().map(Result::unwrap) {
+        assert!(report.joined && report.run.id == first.run.id, "{report:?}");
+    }
+    let mut conn = store.pool().acquire().await.unwrap();
+    assert!(!sync::active(&mut conn, "ghl.contacts").await.unwrap());
 }
 
 #[tokio::test]

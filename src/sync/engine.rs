@@ -5,11 +5,9 @@ use std::time::Duration;
 use sqlx::{Connection, PgConnection};
 use tokio::time::Instant;
 
-use super::page::{check_progress, distinct, repeats};
+use super::page::{Turns, check_progress, distinct};
 use super::state::{self, Reached, Run, State, Verdict};
-use super::{
-    Busy, Collection, Cursor, Mode, Options, Page, Phase, Report, Row, Source, Span, Step,
-};
+use super::{Busy, Collection, Cursor, Mode, Options, Page, Phase, Report, Source, Span, Step};
 use crate::store::{Store, needs_migration};
 use crate::{Error, Kind, Result};
 
@@ -29,7 +27,13 @@ pub async fn run(
     source: &dyn Source,
     options: &Options<'_>,
 ) -> Result<Report> {
-    let mut conn = PgConnection::connect_with(store.options()).await?;
+    // A page that a crash of the server takes back takes its checkpoint along, so nobody has to wait for
+    // the disk; only the verdict does.
+    let connect = store
+        .options()
+        .clone()
+        .options([("synchronous_commit", "off")]);
+    let mut conn = PgConnection::connect_with(&connect).await?;
     // Before the lock, whose key holds the name of a schema that has to exist.
     match state::state(&mut conn, collection.name()).await {
         Err(error) if needs_migration(&error) => store.prepare().await?,
@@ -49,8 +53,9 @@ async fn locked(
     options: &Options<'_>,
 ) -> Result<Report> {
     let name = collection.name();
+    // Before the lock is tried: the other run may end between the two.
+    let since = state::now(conn).await?;
     if !state::try_lock(conn, name).await? {
-        let since = state::now(conn).await?;
         wait(conn, name, options).await?;
         if let Some(run) = state::finished_since(conn, name, since, options.mode).await? {
             return Ok(Report { run, joined: true });
@@ -148,6 +153,7 @@ struct Work<'a> {
     resumed: bool,
     cursor: Option<Cursor>,
     last_first: Option<String>,
+    turns: Turns,
     reached: Reached,
     all_fetched: bool,
     progress: Step,
@@ -220,8 +226,8 @@ impl<'a> Work<'a> {
             resumed: false,
             cursor: None,
             last_first: None,
+            turns: Turns::default(),
             reached: Reached {
-                seen: 0,
                 total_low: None,
                 total_high: None,
             },
@@ -263,8 +269,8 @@ impl<'a> Work<'a> {
             resumed: true,
             cursor: state.cursor.clone().map(Cursor),
             last_first: state.last_first.clone(),
+            turns: Turns::default(),
             reached: Reached {
-                seen: state.seen,
                 total_low: state.total_low,
                 total_high: state.total_high,
             },
@@ -297,12 +303,14 @@ impl<'a> Work<'a> {
             return Ok(false);
         };
         loop {
+            let name = self.collection.name();
             check_progress(
-                self.collection.name(),
+                name,
                 &page,
                 self.cursor.as_ref(),
                 self.last_first.as_deref(),
             )?;
+            self.turns.check(name, &page)?;
             distinct(&mut page.rows);
             let following = page.next.clone();
             let (source, span, options) = (self.source, self.span, self.options);
@@ -387,21 +395,15 @@ impl<'a> Work<'a> {
             self.reached,
         ) = (id, span, progress, warnings, reached);
         (self.resumed, self.cursor, self.last_first) = (false, None, None);
+        self.turns = Turns::default();
         Ok(())
     }
 
     async fn store(&mut self, page: &Page) -> Result<()> {
-        let ids: Vec<&str> = page.rows.iter().map(|row: &Row| row.id.as_str()).collect();
         let name = self.collection.name();
         let mut tx = self.conn.begin().await?;
-        let seen = state::see(&mut tx, self.id, &ids).await?;
         let applied = self.collection.apply(&mut tx, &page.rows, self.id).await?;
-        // Pages that take turns: neither is the one before, and still nothing comes of them.
-        let idle = seen == 0 && applied.inserted + applied.updated == 0;
-        if idle && page.next.is_some() && !page.rows.is_empty() {
-            return Err(repeats(name));
-        }
-        self.reached = state::checkpoint(&mut tx, name, self.id, page, applied, seen).await?;
+        self.reached = state::checkpoint(&mut tx, name, self.id, page, applied).await?;
         tx.commit().await?;
         let step = &mut self.progress;
         step.pages += 1;
@@ -416,7 +418,7 @@ impl<'a> Work<'a> {
         self.progress.phase = Phase::Sweeping;
         self.options.progress.step(&self.progress);
         let mut verdict = Verdict {
-            counted: self.reached.seen,
+            counted: state::counted(self.conn, self.id).await?,
             complete: true,
             move_watermark: true,
             warnings: std::mem::take(&mut self.warnings),
@@ -453,6 +455,7 @@ impl<'a> Work<'a> {
             )
             .await?;
         }
+        state::durable(&mut tx).await?;
         state::finish(&mut tx, self.collection.name(), self.id, &verdict).await?;
         tx.commit().await?;
         Ok(())

@@ -31,7 +31,32 @@ pub(super) fn check_progress(
     }
 }
 
-pub(super) fn repeats(name: &str) -> Error {
+/// Notices pages that take turns: remembers one page, a later one each time the distance has doubled, so
+/// that a circle of any length is found within three rounds and no list of pages is kept.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    remembered: Option<String>,
+    since: u32,
+    until: u32,
+}
+
+impl Turns {
+    pub(super) fn check(&mut self, name: &str, page: &Page) -> Result<()> {
+        let first = first(&page.rows);
+        if first.is_some() && first == self.remembered {
+            return Err(repeats(name));
+        }
+        if self.since == self.until {
+            self.remembered = first;
+            self.until = (self.until * 2).max(1);
+            self.since = 0;
+        }
+        self.since += 1;
+        Ok(())
+    }
+}
+
+fn repeats(name: &str) -> Error {
     Error::refused(format!(
         "the provider repeats itself: a page of `{name}` came twice"
     ))

@@ -110,6 +110,9 @@ select watermark, last_success_at, last_full_at, last_run_id, provider_total, ru
 
 const SEEN: &str = "select count(*) from sync_seen where run_id = $1";
 
+const COUNTED: &str =
+    "select count(*) from (select distinct id from sync_seen where run_id = $1) seen";
+
 // A statement per shape, since nothing may say `select *`.
 macro_rules! run_columns {
     ($rest:literal) => {
@@ -157,9 +160,6 @@ update sync_runs
    set state = 'running', resumed = resumed + 1, host = $2, pid = $3, finished_at = null, error = null, error_kind = null
  where id = $1";
 
-const SEE: &str = "\
-insert into sync_seen (run_id, id) select $1, unnest($2::text[]) on conflict do nothing";
-
 const CHECKPOINT: &str = "\
 with run as (
     update sync_runs
@@ -169,13 +169,17 @@ with run as (
            warnings = case when $14::text is null then warnings else array_append(warnings, $14) end,
            complete = case when $14::text is null then complete else false end
      where id = $2
+), noted as (
+    insert into sync_seen (run_id, id) select $2, unnest($11::text[])
 )
 update sync_state
-   set cursor = $10, all_fetched = $10::text is null, seen = seen + $11, total_low = least(total_low, $9),
+   set cursor = $10, all_fetched = $10::text is null, seen = seen + cardinality($11::text[]), total_low = least(total_low, $9),
        total_high = greatest(total_high, $9), newest = greatest(newest, $12), last_first = $13,
        checkpoint_at = clock_timestamp()
  where collection = $1 and run_id = $2
-returning seen, total_low, total_high";
+returning total_low, total_high";
+
+const DURABLE: &str = "set local synchronous_commit = on";
 
 // A provider whose clock runs ahead, or one record from the future, must not move the watermark past
 // changes still to come: it never passes the start of the run.
@@ -220,6 +224,7 @@ pub const STATEMENTS: &[(&str, &str)] = &[
     ("sync::ACTIVE", ACTIVE),
     ("sync::STATE", STATE),
     ("sync::SEEN", SEEN),
+    ("sync::COUNTED", COUNTED),
     ("sync::RUN", RUN),
     ("sync::RUNS", RUNS),
     ("sync::FINISHED_SINCE", FINISHED_SINCE),
@@ -227,8 +232,8 @@ pub const STATEMENTS: &[(&str, &str)] = &[
     ("sync::BEGIN_RUN", BEGIN_RUN),
     ("sync::FORGET_SEEN", FORGET_SEEN),
     ("sync::RESUME_RUN", RESUME_RUN),
-    ("sync::SEE", SEE),
     ("sync::CHECKPOINT", CHECKPOINT),
+    ("sync::DURABLE", DURABLE),
     ("sync::FINISH_RUN", FINISH_RUN),
     ("sync::STOP_RUN", STOP_RUN),
     ("sync::FAIL_RUN", FAIL_RUN),
@@ -325,16 +330,17 @@ fn pid() -> i32 {
     i32::try_from(std::process::id()).unwrap_or_default()
 }
 
-/// Notes the ids of a page and tells how many of them the run had not seen before.
-pub(super) async fn see(conn: &mut PgConnection, run: i64, ids: &[&str]) -> Result<i64> {
-    let done = sqlx::query(SEE).bind(run).bind(ids).execute(conn).await?;
-    Ok(done.rows_affected().cast_signed())
+/// How many different records the run has seen.
+pub(super) async fn counted(conn: &mut PgConnection, run: i64) -> Result<i64> {
+    Ok(sqlx::query_scalar(COUNTED)
+        .bind(run)
+        .fetch_one(conn)
+        .await?)
 }
 
 /// How far the run has come, after a page.
 #[derive(Debug, Clone, FromRow)]
 pub(super) struct Reached {
-    pub seen: i64,
     pub total_low: Option<i64>,
     pub total_high: Option<i64>,
 }
@@ -345,8 +351,8 @@ pub(super) async fn checkpoint(
     run: i64,
     page: &Page,
     applied: Applied,
-    seen: i64,
 ) -> Result<Reached> {
+    let ids: Vec<&str> = page.rows.iter().map(|row| row.id.as_str()).collect();
     let newest = page.rows.iter().filter_map(|row| row.changed_at).max();
     let skipped = (page.skipped > 0)
         .then(|| format!("{} records without an id could not be kept", page.skipped));
@@ -361,7 +367,7 @@ pub(super) async fn checkpoint(
         .bind(i32::try_from(page.calls).unwrap_or(i32::MAX))
         .bind(page.total)
         .bind(page.next.as_ref().map(|Cursor(text)| text))
-        .bind(seen)
+        .bind(ids)
         .bind(newest)
         .bind(super::page::first(&page.rows))
         .bind(skipped)
@@ -380,6 +386,12 @@ pub(super) struct Verdict {
     pub complete: bool,
     pub move_watermark: bool,
     pub warnings: Vec<String>,
+}
+
+/// Makes this transaction's commit wait for the disk, as commits usually do.
+pub(super) async fn durable(conn: &mut PgConnection) -> Result<()> {
+    sqlx::query(DURABLE).execute(conn).await?;
+    Ok(())
 }
 
 pub(super) async fn finish(
