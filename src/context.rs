@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +20,7 @@ use crate::ecosystem::{Ecosystem, Feed, READ_TIMEOUT};
 use crate::error::{Error, Kind, Result};
 use crate::http::{Call, Gateway, Priority, Reply, Request, Service};
 use crate::postgres::Cluster;
-use crate::store::audit::Caller;
+use crate::store::audit::{self, Caller};
 use crate::store::{Business, Store};
 use crate::sync::{self, Mode};
 use crate::ui::progress::{Step, Watcher};
@@ -55,6 +56,7 @@ pub struct Context {
     invocation: Invocation,
     deadline: Option<Instant>,
     credential: Option<(&'static str, Credentials)>,
+    execution: OnceCell<i64>,
     notes: Mutex<Notes>,
 }
 
@@ -93,6 +95,7 @@ impl Context {
             invocation,
             deadline,
             credential: None,
+            execution: OnceCell::new(),
             notes: Mutex::default(),
         }
     }
@@ -227,6 +230,11 @@ impl Context {
         self.invocation.answer.fresh
     }
 
+    /// The number under which its requests were recorded, if it sent any.
+    pub(crate) fn execution(&self) -> Option<i64> {
+        self.execution.get().copied()
+    }
+
     pub(crate) fn is_strict(&self) -> bool {
         self.invocation.strict
     }
@@ -344,6 +352,10 @@ impl Context {
         } else {
             *ecosystem.service
         };
+        let execution_id = *self
+            .execution
+            .get_or_try_init(|| async { audit::draw(&mut *self.db().await?).await })
+            .await?;
         let reply = self
             .gateway
             .send(Call {
@@ -354,7 +366,7 @@ impl Context {
                 request,
                 priority,
                 deadline: self.deadline.unwrap_or_else(|| Instant::now() + PATIENCE),
-                execution_id: None,
+                execution_id: Some(execution_id),
             })
             .await?;
         if reply.repaired {

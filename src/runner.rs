@@ -118,6 +118,7 @@ async fn call(
         caller,
         &params,
     )
+    .id(cx.execution())
     .timed(started, clock.elapsed())
     .calls(u32::try_from(metadata.calls).unwrap_or(u32::MAX));
     if let Some(principal) = principal {

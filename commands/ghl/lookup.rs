@@ -14,11 +14,14 @@ select id::text, name, company, email, phone, coalesce(tags, '{}') as tags, sour
 
 // A prefix of a name walks the index of names; ids and the words after the first are few enough.
 const COMPLETE: &str = "\
-select id::text, coalesce(name, company, email, phone, 'no name')
-  from contacts
- where deleted_at is null and ecosystem = 'gohighlevel'
-   and lower(coalesce(name, '')) >= $1 and lower(coalesce(name, '')) < $2
- order by lower(coalesce(name, '')), id limit 30";
+select name, case count(*) when 1 then coalesce(min(company), min(email), min(phone), min(id))
+                  else count(*) || ' contacts of this name' end
+  from (select id::text, name, company, email, phone
+          from contacts
+         where deleted_at is null and ecosystem = 'gohighlevel'
+           and lower(coalesce(name, '')) >= $1 and lower(coalesce(name, '')) < $2 and name is not null
+         order by lower(coalesce(name, '')), id limit 100) as named
+ group by name order by lower(name) limit 30";
 
 const COMPLETE_ID: &str = "\
 select id::text, coalesce(name, company, email, phone, 'no name')
@@ -45,14 +48,12 @@ pub async fn lines(conn: &mut PgConnection, ids: &[String]) -> Result<Vec<Line>>
 
 /// Names, and ids with the names they stand for, that begin like this.
 pub async fn complete(conn: &mut PgConnection, typed: &str) -> Result<Vec<(String, String)>> {
-    let typed = typed.trim_matches(['"', '\'', '\\']);
     let from = typed.to_lowercase();
-    let named: Vec<(String, String)> = sqlx::query_as(COMPLETE)
+    let mut candidates: Vec<(String, String)> = sqlx::query_as(COMPLETE)
         .bind(&from)
         .bind(format!("{from}\u{10ffff}"))
         .fetch_all(&mut *conn)
         .await?;
-    let mut candidates: Vec<_> = named.into_iter().map(|(id, name)| (name, id)).collect();
     if candidates.is_empty() && !typed.is_empty() {
         candidates = sqlx::query_as(COMPLETE_ID)
             .bind(typed)

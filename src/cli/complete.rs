@@ -31,6 +31,12 @@ where
     let Some(typed) = typed.to_str() else {
         return Vec::new();
     };
+    // Bash hands over what was typed as it is, quotes and all, and takes what it gets as it is.
+    let raw = std::env::var_os("COMPLETE").is_some_and(|shell| shell == "bash");
+    let typed: String = typed
+        .chars()
+        .filter(|c| !raw || !matches!(c, '\\' | '"' | '\''))
+        .collect();
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -48,11 +54,37 @@ where
         let business = app.business(named.as_deref(), sandbox)?;
         let desk = app.desk(&business).await?;
         let mut connection = desk.store.pool().acquire().await?;
-        ask(&mut connection, typed).await
+        ask(&mut connection, &typed).await
     });
     found
         .unwrap_or_default()
         .into_iter()
-        .map(|(value, help)| CompletionCandidate::new(value).help(Some(help.into())))
+        .map(|(value, help)| {
+            let value = if raw { quoted(&value) } else { value };
+            CompletionCandidate::new(value).help(Some(help.into()))
+        })
         .collect()
+}
+
+/// A word that Bash reads as this text.
+fn quoted(text: &str) -> String {
+    let mut word = String::with_capacity(text.len());
+    for c in text.chars() {
+        if !c.is_alphanumeric() && !matches!(c, '-' | '_' | '.' | '@' | '+' | '/' | ',') {
+            word.push('\\');
+        }
+        word.push(c);
+    }
+    word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_for_bash_are_one_word() {
+        assert_eq!(quoted("Sean O'Hara (x)"), "Sean\\ O\\'Hara\\ \\(x\\)");
+        assert_eq!(quoted("a@b.example"), "a@b.example");
+    }
 }

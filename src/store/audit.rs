@@ -43,6 +43,7 @@ impl Caller {
 /// One call, as the trail keeps it. Made by [`Execution::new`]; nothing in it needs redacting again.
 #[derive(Debug, Clone)]
 pub struct Execution {
+    id: Option<i64>,
     tool_name: String,
     command: String,
     effect: &'static str,
@@ -78,6 +79,7 @@ impl Execution {
         params: &Value,
     ) -> Execution {
         Execution {
+            id: None,
             tool_name: tool_name.into(),
             command: command.into(),
             effect,
@@ -98,6 +100,13 @@ impl Execution {
             calls: 0,
             state: None,
         }
+    }
+
+    /// The number it has drawn already (see [`draw`]).
+    #[must_use]
+    pub fn id(mut self, id: Option<i64>) -> Self {
+        self.id = id;
+        self
     }
 
     /// The user, API key (its name, never the key) or schedule behind the call.
@@ -167,23 +176,34 @@ impl Execution {
     }
 }
 
+// A call that asked a provider has drawn its number already, since the requests are recorded under it.
+// The numbers are drawn before the rows are written, so that each caller learns its own.
 const INSERT: &str = "\
-insert into tool_executions
-    (tool_name, command, effect, caller, principal, account, params, timestamp, finished_at, duration_ms,
-     status, response, source, error_kind, error_message, exit_code, calls, state, host, pid, version)
-select tool_name, command, effect, caller, principal, account, params::jsonb, began,
-       began + make_interval(secs => duration_ms / 1000.0), duration_ms,
-       status, response::jsonb, source, error_kind, error_message, exit_code, calls, state, $18, $19, $20
-  from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-              $8::timestamptz[], $9::int[], $10::text[], $11::text[], $12::text[], $13::text[],
-              $14::text[], $15::smallint[], $16::int[], $17::text[])
-       with ordinality as row (tool_name, command, effect, caller, principal, account, params, began,
-              duration_ms, status, response, source, error_kind, error_message, exit_code, calls, state, place)
- order by place
-returning id::bigint";
+with row as materialized (
+    select coalesce(given, nextval(pg_get_serial_sequence('tool_executions', 'id'))) as id, *
+      from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                  $8::timestamptz[], $9::int[], $10::text[], $11::text[], $12::text[], $13::text[],
+                  $14::text[], $15::smallint[], $16::int[], $17::text[], $21::bigint[])
+           with ordinality as row (tool_name, command, effect, caller, principal, account, params, began,
+                  duration_ms, status, response, source, error_kind, error_message, exit_code, calls, state,
+                  given, place)
+), written as (
+    insert into tool_executions
+        (id, tool_name, command, effect, caller, principal, account, params, timestamp, finished_at,
+         duration_ms, status, response, source, error_kind, error_message, exit_code, calls, state,
+         host, pid, version)
+    select id, tool_name, command, effect, caller, principal, account, params::jsonb, began,
+           began + make_interval(secs => duration_ms / 1000.0), duration_ms,
+           status, response::jsonb, source, error_kind, error_message, exit_code, calls, state,
+           $18, $19, $20
+      from row
+)
+select id from row order by place";
+
+const DRAW: &str = "select nextval(pg_get_serial_sequence('tool_executions', 'id'))";
 
 /// Every statement here, for the test that describes them all.
-pub const STATEMENTS: &[(&str, &str)] = &[("audit::INSERT", INSERT)];
+pub const STATEMENTS: &[(&str, &str)] = &[("audit::INSERT", INSERT), ("audit::DRAW", DRAW)];
 
 /// Writes rows of the audit trail and tells their ids, in the order given; one statement. Inside a
 /// transaction they are durable when that commits.
@@ -192,7 +212,7 @@ pub async fn insert(conn: &mut PgConnection, rows: &[Execution]) -> Result<Vec<i
     fn column<T>(rows: &[Execution], field: impl Fn(&Execution) -> T) -> Vec<T> {
         rows.iter().map(field).collect()
     }
-    let mut ids: Vec<i64> = sqlx::query_scalar(INSERT)
+    Ok(sqlx::query_scalar(INSERT)
         .bind(column(rows, |row| shortened(&row.tool_name, 100)))
         .bind(column(rows, |row| row.command.clone()))
         .bind(column(rows, |row| row.effect))
@@ -229,11 +249,14 @@ pub async fn insert(conn: &mut PgConnection, rows: &[Execution]) -> Result<Vec<i
         .bind(host())
         .bind(i32::try_from(std::process::id()).unwrap_or_default())
         .bind(env!("CARGO_PKG_VERSION"))
+        .bind(column(rows, |row| row.id))
         .fetch_all(conn)
-        .await?;
-    // The sequence is drawn from in the order of the rows, whatever order they are returned in.
-    ids.sort_unstable();
-    Ok(ids)
+        .await?)
+}
+
+/// Draws the number of a call that is not over yet.
+pub async fn draw(conn: &mut PgConnection) -> Result<i64> {
+    Ok(sqlx::query_scalar(DRAW).fetch_one(conn).await?)
 }
 
 fn shortened(text: &str, letters: usize) -> String {
