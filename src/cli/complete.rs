@@ -31,8 +31,9 @@ where
     let Some(typed) = typed.to_str() else {
         return Vec::new();
     };
-    // Bash hands over what was typed as it is, quotes and all, and takes what it gets as it is.
-    let raw = std::env::var_os("COMPLETE").is_some_and(|shell| shell == "bash");
+    // Bash hands over what was typed as it is, quotes and all, and takes what it gets as it is. Only its
+    // script sets this variable.
+    let raw = std::env::var_os("_CLAP_COMPLETE_COMP_TYPE").is_some();
     let typed: String = typed
         .chars()
         .filter(|c| !raw || !matches!(c, '\\' | '"' | '\''))
