@@ -65,6 +65,10 @@ pub trait Chore: Args + Debug + Send + Sync + 'static {
     /// Whether it runs until it is told to end, for many callers at once.
     const SERVES: bool = false;
 
+    /// Whether the audit trail keeps the call. What only looks, or manages the database that would
+    /// keep it, is not kept.
+    const AUDITED: bool = false;
+
     /// Do it, with the terminal at hand.
     fn run(&self, host: &Host) -> impl Future<Output = Result<Self::Output>> + Send;
 }

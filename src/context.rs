@@ -56,7 +56,7 @@ pub struct Context {
     invocation: Invocation,
     deadline: Option<Instant>,
     credential: Option<(&'static str, Credentials)>,
-    execution: OnceCell<i64>,
+    execution: Option<Arc<OnceCell<i64>>>,
     notes: Mutex<Notes>,
 }
 
@@ -71,10 +71,17 @@ struct Notes {
 }
 
 impl Context {
-    /// A context for a command of the house, which records nothing by itself.
-    pub async fn open(app: Arc<App>, invocation: Invocation) -> Result<Self> {
+    /// A context for a command of the house. What it sends is recorded under `execution`, or under no
+    /// call where the audit trail does not keep the command.
+    pub(crate) async fn for_chore(
+        app: Arc<App>,
+        invocation: Invocation,
+        execution: Option<Arc<OnceCell<i64>>>,
+    ) -> Result<Self> {
         let desk = app.desk(&invocation.business).await?;
-        Ok(Context::new(app, desk, invocation))
+        let mut cx = Context::new(app, desk, invocation);
+        cx.execution = execution;
+        Ok(cx)
     }
 
     /// The same call with a credential that is not stored yet.
@@ -95,7 +102,7 @@ impl Context {
             invocation,
             deadline,
             credential: None,
-            execution: OnceCell::new(),
+            execution: Some(Arc::default()),
             notes: Mutex::default(),
         }
     }
@@ -232,7 +239,7 @@ impl Context {
 
     /// The number under which its requests were recorded, if it sent any.
     pub(crate) fn execution(&self) -> Option<i64> {
-        self.execution.get().copied()
+        self.execution.as_ref()?.get().copied()
     }
 
     pub(crate) fn is_strict(&self) -> bool {
@@ -352,10 +359,13 @@ impl Context {
         } else {
             *ecosystem.service
         };
-        let execution_id = *self
-            .execution
-            .get_or_try_init(|| async { audit::draw(&mut *self.db().await?).await })
-            .await?;
+        let execution_id = match &self.execution {
+            Some(execution) => {
+                let draw = || async { audit::draw(&mut *self.db().await?).await };
+                Some(*execution.get_or_try_init(draw).await?)
+            }
+            None => None,
+        };
         let reply = self
             .gateway
             .send(Call {
@@ -366,7 +376,7 @@ impl Context {
                 request,
                 priority,
                 deadline: self.deadline.unwrap_or_else(|| Instant::now() + PATIENCE),
-                execution_id: Some(execution_id),
+                execution_id,
             })
             .await?;
         if reply.repaired {

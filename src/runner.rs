@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use clap::ArgMatches;
 use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, Metadata};
 use crate::app::App;
+use crate::cli::Host;
 use crate::context::{Context, Invocation};
 use crate::error::{Error, Kind, Result};
 use crate::output::Data;
@@ -160,6 +161,34 @@ async fn call(
     }
     metadata.latency_ms = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
     Answer { outcome, metadata }
+}
+
+/// Records a call of a command of the house, in the business it was for.
+pub async fn record(
+    host: &Host,
+    path: &[&str],
+    leaf: &Leaf,
+    params: &Value,
+    started: (DateTime<Utc>, Instant),
+    answer: &mut Answer,
+) -> Result<()> {
+    let invocation = host.invocation()?;
+    let desk = host.app.desk(&invocation.business).await?;
+    let row = Execution::new(
+        tree::audit_name(path, leaf),
+        path.join(" "),
+        leaf.effect.as_str(),
+        invocation.caller,
+        params,
+    )
+    .id(host.execution())
+    .timed(started.0, started.1.elapsed());
+    let row = match &answer.outcome {
+        Ok(_) => row.answered("success", None, summary(&answer.metadata)),
+        Err(error) => row.failed(error, params),
+    };
+    answer.metadata.execution_id = Some(desk.recorder.record(row).await?);
+    Ok(())
 }
 
 fn summary(metadata: &Metadata) -> Map<String, Value> {

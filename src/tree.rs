@@ -45,6 +45,8 @@ pub struct Leaf {
     pub effect: Effect,
     /// Its name in the system being replaced.
     pub catalog: Option<&'static str>,
+    /// Whether the audit trail keeps its calls.
+    pub audited: bool,
     /// Whether it runs until it is told to end, for many callers at once.
     pub serves: bool,
     /// How a person sees its answer.
@@ -125,6 +127,7 @@ impl Group {
             name,
             effect: C::EFFECT,
             catalog: C::CATALOG,
+            audited: true,
             serves: false,
             view: C::Output::view,
             output: <C::Output as schemars::JsonSchema>::json_schema,
@@ -143,6 +146,7 @@ impl Group {
             name,
             effect: C::EFFECT,
             catalog: None,
+            audited: C::AUDITED,
             serves: C::SERVES,
             view: C::Output::view,
             output: <C::Output as schemars::JsonSchema>::json_schema,

@@ -40,6 +40,7 @@ pub struct Login {
 
 impl Chore for Login {
     type Output = Text;
+    const AUDITED: bool = true;
 
     async fn run(&self, host: &Host) -> Result<Self::Output> {
         let ecosystem = host.app.ecosystem(&self.ecosystem)?;
@@ -142,7 +143,7 @@ fn line(
 }
 
 async fn context(host: &Host) -> Result<Context> {
-    let cx = Context::open(host.app.clone(), host.invocation()?).await?;
+    let cx = host.context().await?;
     cx.prepare().await?;
     Ok(cx)
 }
@@ -157,6 +158,7 @@ pub struct Logout {
 
 impl Chore for Logout {
     type Output = Text;
+    const AUDITED: bool = true;
 
     async fn run(&self, host: &Host) -> Result<Self::Output> {
         let ecosystem = host.app.ecosystem(&self.ecosystem)?;

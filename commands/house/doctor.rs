@@ -98,7 +98,7 @@ impl Chore for Doctor {
         let reachable = database.health != Health::Fail;
         checks.push(database);
         if reachable {
-            let cx = Context::open(host.app.clone(), host.invocation()?).await?;
+            let cx = host.context().await?;
             checks.push(Check::of("tables", tables(&cx).await));
             checks.push(clock(&cx).await);
             for ecosystem in host.app.product.ecosystems {

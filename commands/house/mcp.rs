@@ -195,6 +195,7 @@ pub struct Create {
 
 impl Chore for Create {
     type Output = One<Created>;
+    const AUDITED: bool = true;
 
     async fn run(&self, host: &Host) -> Result<Self::Output> {
         if self.name.trim().is_empty() || self.name.len() > 100 {
@@ -261,6 +262,7 @@ pub struct Revoke {
 
 impl Chore for Revoke {
     type Output = Text;
+    const AUDITED: bool = true;
 
     async fn run(&self, host: &Host) -> Result<Self::Output> {
         let mut conn = keys_connection(host).await?;

@@ -12,11 +12,12 @@ use std::time::Instant;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, FromArgMatches};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Answer, Metadata};
 use crate::app::{App, Product};
-use crate::context::Invocation;
+use crate::context::{Context, Invocation};
 use crate::env::Env;
 use crate::error::{Error, Kind, Result};
 use crate::output::View;
@@ -42,6 +43,7 @@ pub struct Host {
     pub printer: Printer,
     /// Ends it early: Ctrl-C or SIGTERM.
     pub cancel: CancellationToken,
+    execution: Option<Arc<OnceCell<i64>>>,
 }
 
 impl Host {
@@ -70,6 +72,16 @@ impl Host {
         let answer = runner::run(&self.app, &path, leaf, matches, invocation).await;
         watcher.finish();
         Ok((answer, (leaf.view)()))
+    }
+
+    /// What reaches the store and the providers for this command.
+    pub async fn context(&self) -> Result<Context> {
+        Context::for_chore(self.app.clone(), self.invocation()?, self.execution.clone()).await
+    }
+
+    /// The number under which its requests were recorded, if it sent any.
+    pub(crate) fn execution(&self) -> Option<i64> {
+        self.execution.as_ref()?.get().copied()
     }
 
     /// How a command run on this person's behalf is called.
@@ -184,6 +196,7 @@ pub fn main(product: &'static Product) -> ExitCode {
             options: options.clone(),
             printer: printer.clone(),
             cancel: cancel.clone(),
+            execution: leaf.audited.then(Arc::default),
         };
         Box::pin(run(&host, &path, leaf, matches, started)).await
     });
@@ -210,6 +223,8 @@ async fn run(
     started: Instant,
 ) -> Answer {
     if !leaf.is_tool() {
+        let began = (chrono::Utc::now(), Instant::now());
+        let params = serde_json::Value::Object(schema::given(&leaf.clap(), &matches));
         let outcome = match leaf.parse(&mut matches) {
             Ok(Parsed::Chore(chore)) => chore.run(host).await,
             Ok(Parsed::Command(_)) => Err(Error::internal("a command was taken for a chore")),
@@ -221,6 +236,14 @@ async fn run(
             .business(host.options.business.as_deref(), host.options.sandbox)
         {
             answer.metadata.business = business.to_string();
+        }
+        if leaf.audited
+            && runner::record(host, path, leaf, &params, began, &mut answer)
+                .await
+                .is_err()
+        {
+            let warning = "this call could not be recorded in the audit trail";
+            answer.metadata.warnings.push(warning.to_owned());
         }
         return answer;
     }
