@@ -22,8 +22,10 @@ pub struct Column {
 /// How a value is shown to a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// As it is.
+    /// As it is, cut where there is no room.
     Text,
+    /// Sentences, wrapped where there is no room.
+    Prose,
     /// Never cut, because people copy it.
     Id,
     /// A moment, as an age such as `3 h ago`.
@@ -41,6 +43,15 @@ impl Column {
             title,
             path,
             format: Format::Text,
+        }
+    }
+
+    /// A column of sentences.
+    pub const fn prose(title: &'static str, path: &'static str) -> Self {
+        Column {
+            title,
+            path,
+            format: Format::Prose,
         }
     }
 

@@ -58,11 +58,11 @@ impl Row for Line {
     const COLUMNS: &'static [Column] = &[
         Column::id("id", "id"),
         Column::text("name", "name"),
-        Column::text("company", "company"),
         Column::text("email", "email"),
-        Column::text("phone", "phone"),
-        Column::list("tags", "tags"),
+        Column::id("phone", "phone"),
         Column::age("changed", "updated_at"),
+        Column::text("company", "company"),
+        Column::list("tags", "tags"),
     ];
 }
 

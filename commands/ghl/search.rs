@@ -51,10 +51,10 @@ impl Row for Hit {
     const COLUMNS: &'static [Column] = &[
         Column::id("id", "id"),
         Column::text("name", "name"),
-        Column::text("company", "company"),
-        Column::text("email", "email"),
-        Column::text("phone", "phone"),
         Column::text("because", "because"),
+        Column::id("phone", "phone"),
+        Column::text("email", "email"),
+        Column::text("company", "company"),
     ];
 }
 

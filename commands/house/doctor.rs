@@ -51,8 +51,8 @@ impl Row for Check {
     const COLUMNS: &'static [Column] = &[
         Column::id("Check", "id"),
         Column::text("Health", "health"),
-        Column::text("Found", "found"),
-        Column::text("Fix", "fix"),
+        Column::prose("Found", "found"),
+        Column::prose("Fix", "fix"),
     ];
 }
 

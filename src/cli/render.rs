@@ -59,6 +59,7 @@ impl Printer {
     /// Prints an answer, and says on stderr what the reader should know besides.
     pub fn answer(&self, answer: &Answer, view: View) -> Result<()> {
         let mut out = String::new();
+        let mut hidden = Vec::new();
         let format = self.options.format();
         match &answer.outcome {
             Ok(data) => {
@@ -69,7 +70,8 @@ impl Printer {
                     (Format::Ndjson, None) => self.ndjson(data, view, &mut out)?,
                     (Format::Csv, None) => self.csv(data, view, &mut out)?,
                     (Format::Table, None) => {
-                        self.table_of(data, view, answer.metadata.source.is_some(), &mut out)?
+                        let searched = answer.metadata.source.is_some();
+                        hidden = self.table_of(data, view, searched, &mut out)?;
                     }
                 }
             }
@@ -85,6 +87,12 @@ impl Printer {
         write_stdout(&out)?;
         if format == Format::Table && answer.outcome.is_ok() {
             self.footer(answer, view);
+            if !hidden.is_empty() {
+                let hidden = hidden.join(", ");
+                self.say(&format!(
+                    "No room for: {hidden}. Widen the window, or choose with --fields."
+                ));
+            }
         }
         Ok(())
     }
@@ -175,7 +183,14 @@ impl Printer {
         Ok(())
     }
 
-    fn table_of(&self, data: &Data, view: View, searched: bool, out: &mut String) -> Result<()> {
+    /// Draws for a person; answers with the headings of columns there was no room for.
+    fn table_of(
+        &self,
+        data: &Data,
+        view: View,
+        searched: bool,
+        out: &mut String,
+    ) -> Result<Vec<&'static str>> {
         let look = Look {
             width: self.width,
             color: self.stdout_color,
@@ -218,14 +233,18 @@ impl Printer {
             } else {
                 "Nothing to show."
             }),
-            View::Table(columns) => out.push_str(&table::table(&chosen(columns), &rows, look)),
+            View::Table(columns) => {
+                let drawn = table::table(&chosen(columns), &rows, look);
+                out.push_str(&drawn.text);
+                return Ok(drawn.hidden);
+            }
             View::Record(columns) => {
                 for row in &rows {
                     out.push_str(&table::record(&chosen(columns), row, look));
                 }
             }
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     fn footer(&self, answer: &Answer, view: View) {

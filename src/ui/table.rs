@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use comfy_table::presets::NOTHING;
-use comfy_table::{Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table};
+use comfy_table::{
+    Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width,
+};
 use serde_json::Value;
 
 use crate::output::{Column, Format};
@@ -21,21 +23,35 @@ pub struct Look {
     pub now: DateTime<Utc>,
 }
 
-/// A table of `items`, a line each. Values that do not fit end in `…`; ids are never cut.
-pub fn table(columns: &[Column], items: &[Value], look: Look) -> String {
-    let mut table = plain_table();
+/// A table, and the headings of columns there was no room for.
+#[derive(Debug, Default)]
+pub struct Drawn {
+    /// The lines.
+    pub text: String,
+    /// Columns left out.
+    pub hidden: Vec<&'static str>,
+}
+
+/// A table of `items`, a line each. Texts that do not fit end in `…`; ids are never cut. Where even
+/// that is too wide, the last columns are left out.
+pub fn table(columns: &[Column], items: &[Value], look: Look) -> Drawn {
     let shown: Vec<Vec<String>> = items
         .iter()
         .map(|item| {
-            columns
-                .iter()
-                .map(|column| show(column.format, at(item, column.path), look.now))
-                .collect()
+            let cell = |column: &Column| show(column.format, at(item, column.path), look.now);
+            columns.iter().map(cell).collect()
         })
         .collect();
     let widths = fit(columns, &shown, look.width);
+    let (columns, left_out) = columns.split_at(widths.len());
+    let mut table = plain_table();
     table.set_header(columns.iter().zip(&widths).map(|(column, width)| {
         let cell = Cell::new(cut(&column.title.to_uppercase(), *width));
+        let cell = if column.format == Format::Number {
+            cell.set_alignment(CellAlignment::Right)
+        } else {
+            cell
+        };
         if look.color {
             cell.add_attribute(Attribute::Bold)
         } else {
@@ -48,7 +64,10 @@ pub fn table(columns: &[Column], items: &[Value], look: Look) -> String {
                 .zip(columns)
                 .zip(&widths)
                 .map(|((text, column), width)| {
-                    let cell = Cell::new(cut(text, *width));
+                    let cell = match column.format {
+                        Format::Prose => Cell::new(text),
+                        _ => Cell::new(cut(text, *width)),
+                    };
                     if column.format == Format::Number {
                         cell.set_alignment(CellAlignment::Right)
                     } else {
@@ -57,7 +76,20 @@ pub fn table(columns: &[Column], items: &[Value], look: Look) -> String {
                 }),
         );
     }
-    finish(&table)
+    if columns.iter().any(|column| column.format == Format::Prose) {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        for (i, (column, width)) in table.column_iter_mut().zip(&widths).enumerate() {
+            let gap = if i + 1 < widths.len() { GAP } else { 0 };
+            let width = u16::try_from(*width)
+                .unwrap_or(u16::MAX)
+                .saturating_add(gap);
+            column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width)));
+        }
+    }
+    Drawn {
+        text: finish(table),
+        hidden: left_out.iter().map(|column| column.title).collect(),
+    }
 }
 
 /// A record: a line for each field that is known, and one for each that is not.
@@ -87,7 +119,7 @@ pub fn record(columns: &[Column], item: &Value, look: Look) -> String {
             first.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
-    finish(&table)
+    finish(table)
 }
 
 fn plain_table() -> Table {
@@ -97,11 +129,14 @@ fn plain_table() -> Table {
     table
 }
 
-fn finish(table: &Table) -> String {
+fn finish(mut table: Table) -> String {
+    let columns = table.column_count();
+    for (i, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, if i + 1 < columns { GAP } else { 0 }));
+    }
     let mut text = String::new();
     for line in table.lines() {
-        // The preset pads each side with a blank.
-        text.push_str(line.strip_prefix(' ').unwrap_or(&line).trim_end());
+        text.push_str(line.trim_end());
         text.push('\n');
     }
     text
@@ -157,32 +192,50 @@ fn age(text: &str, now: DateTime<Utc>) -> String {
     }
 }
 
-/// The width of each column: as its content, or less for the widest texts until the line fits.
+/// The widths of the columns there is room for: as their content; or less for the widest texts, down to
+/// what is still of use, until the line fits; or fewer columns.
 fn fit(columns: &[Column], rows: &[Vec<String>], width: Option<u16>) -> Vec<usize> {
     let mut widths: Vec<usize> = columns
         .iter()
         .enumerate()
         .map(|(i, column)| {
-            rows.iter()
-                .map(|row| wide(&row[i]))
-                .chain([wide(column.title)])
-                .max()
-                .unwrap_or(0)
+            let cells = rows.iter().map(|row| wide(&row[i]));
+            cells.chain([wide(column.title)]).max().unwrap_or(0)
         })
         .collect();
-    let Some(width) = width else { return widths };
-    let room = usize::from(width).saturating_sub(2 * columns.len());
-    while widths.iter().sum::<usize>() > room {
-        let widest = widths
-            .iter()
-            .enumerate()
-            .filter(|(i, w)| columns[*i].format != Format::Id && **w > 6)
-            .max_by_key(|(_, w)| **w);
-        let Some((i, _)) = widest else { break };
+    let Some(width) = width.map(usize::from) else {
+        return widths;
+    };
+    let least: Vec<usize> = widths
+        .iter()
+        .zip(columns)
+        .map(|(width, column)| match column.format {
+            Format::Text | Format::Prose | Format::List => (*width).min(LEAST),
+            Format::Id | Format::Age | Format::Number => *width,
+        })
+        .collect();
+    let line = |widths: &[usize]| {
+        let gaps = usize::from(GAP) * widths.len().saturating_sub(1);
+        widths.iter().sum::<usize>() + gaps
+    };
+    while widths.len() > 1 && line(&least[..widths.len()]) > width {
+        widths.pop();
+    }
+    while line(&widths) > width {
+        let widest = (0..widths.len())
+            .filter(|i| widths[*i] > least[*i])
+            .max_by_key(|i| widths[*i]);
+        let Some(i) = widest else { break };
         widths[i] -= 1;
     }
     widths
 }
+
+/// Blanks between columns.
+const GAP: u16 = 2;
+
+/// A text cut to less than this tells nothing.
+const LEAST: usize = 14;
 
 fn wide(text: &str) -> usize {
     unicode_width::UnicodeWidthStr::width(text)
@@ -233,17 +286,46 @@ mod tests {
             json!({"id": "abcdefghij0123456789", "who": {"name": "A very long name that goes on and on"}, "deals": 3, "at": "2026-11-22T08:00:00Z"}),
             json!({"id": "b", "who": {"name": null}, "deals": null}),
         ];
-        let text = table(COLUMNS, &items, look(Some(60)));
+        let text = table(COLUMNS, &items, look(Some(60))).text;
         assert!(text.lines().all(|line| wide(line) <= 60), "{text}");
         assert!(
             text.contains("abcdefghij0123456789") && text.contains('…') && text.contains("2 h ago"),
             "{text}"
         );
         assert!(text.lines().last().unwrap().contains('–'), "{text}");
-        let whole = table(COLUMNS, &items, look(None));
+        let whole = table(COLUMNS, &items, look(None)).text;
         assert!(
             whole.contains("A very long name that goes on and on"),
             "{whole}"
+        );
+    }
+
+    #[test]
+    fn wraps_sentences_and_wastes_no_line() {
+        const ADVICE: &[Column] = &[Column::id("check", "id"), Column::prose("fix", "fix")];
+        let items = [json!({"id": "disk", "fix": "Free some space, or move the data elsewhere."})];
+        for color in [false, true] {
+            let look = Look {
+                width: Some(30),
+                color,
+                ..look(None)
+            };
+            let drawn = table(ADVICE, &items, look).text;
+            assert!(!drawn.contains("\n\n") && !drawn.contains('…'), "{drawn:?}");
+            assert_eq!(drawn.lines().count(), 4, "{drawn:?}");
+        }
+    }
+
+    #[test]
+    fn leaves_out_what_there_is_no_room_for() {
+        let items =
+            [json!({"id": "abcdefghij0123456789", "who": {"name": "A long name"}, "deals": 3})];
+        let drawn = table(COLUMNS, &items, look(Some(34)));
+        assert_eq!(drawn.hidden, ["deals", "changed"]);
+        assert!(
+            drawn.text.lines().all(|line| wide(line) <= 34),
+            "{}",
+            drawn.text
         );
     }
 
