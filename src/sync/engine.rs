@@ -41,7 +41,8 @@ pub async fn run(
         Ok(_) => {}
     }
     let done = locked(&mut conn, collection, source, options).await;
-    // Not merely dropped: the lock is to be free when we return.
+    // The server takes its time to notice a closed connection; the lock is to be free when we return.
+    state::unlock(&mut conn).await.ok();
     conn.close().await.ok();
     done
 }

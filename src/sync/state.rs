@@ -93,6 +93,8 @@ pub struct State {
 const TRY_LOCK: &str = "\
 select pg_try_advisory_lock(hashtextextended('medtainer sync ' || current_schema() || ' ' || $1, 0))";
 
+const UNLOCK: &str = "select pg_advisory_unlock_all()::text";
+
 const ACTIVE: &str = "\
 select exists (
     select 1 from pg_locks
@@ -221,6 +223,7 @@ update sync_state
 /// Every statement here, for the test that describes them all.
 pub const STATEMENTS: &[(&str, &str)] = &[
     ("sync::TRY_LOCK", TRY_LOCK),
+    ("sync::UNLOCK", UNLOCK),
     ("sync::ACTIVE", ACTIVE),
     ("sync::STATE", STATE),
     ("sync::SEEN", SEEN),
@@ -278,6 +281,11 @@ pub(super) async fn try_lock(conn: &mut PgConnection, collection: &str) -> Resul
         .bind(collection)
         .fetch_one(conn)
         .await?)
+}
+
+pub(super) async fn unlock(conn: &mut PgConnection) -> Result<()> {
+    sqlx::query(UNLOCK).execute(conn).await?;
+    Ok(())
 }
 
 pub(super) async fn now(conn: &mut PgConnection) -> Result<DateTime<Utc>> {
