@@ -68,6 +68,8 @@ struct Notes {
     warnings: Vec<String>,
     partial: bool,
     stale: bool,
+    // Until when a read waits for the provider before it answers with what it has.
+    patience: Option<Instant>,
 }
 
 impl Context {
@@ -375,7 +377,7 @@ impl Context {
                 credential: credential.need(ecosystem.secret)?,
                 request,
                 priority,
-                deadline: self.deadline.unwrap_or_else(|| Instant::now() + PATIENCE),
+                deadline: self.until(),
                 execution_id,
             })
             .await?;
@@ -386,6 +388,16 @@ impl Context {
             ));
         }
         Ok(reply)
+    }
+
+    /// Until when an answer of a provider is of use.
+    fn until(&self) -> Instant {
+        let patience = self.notes().patience;
+        [self.deadline, patience]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or_else(|| Instant::now() + PATIENCE)
     }
 
     /// Brings a collection up to date if it is older than asked for, and notes where the data comes
@@ -421,7 +433,8 @@ impl Context {
             return Ok(());
         }
         let deadline = Instant::now() + self.invocation.timeout.unwrap_or(READ_TIMEOUT.duration());
-        match self
+        self.notes().patience = Some(deadline);
+        let report = self
             .sync(
                 feed,
                 Mode::Incremental,
@@ -429,8 +442,9 @@ impl Context {
                 Some(deadline),
                 sync::Busy::Wait,
             )
-            .await
-        {
+            .await;
+        self.notes().patience = None;
+        match report {
             Ok(report) if report.is_done() => {
                 if !report.is_complete() {
                     self.note_partial();
