@@ -105,9 +105,12 @@ fn explain(reason: &Reason) -> String {
         },
         Match::Exact => format!("`{asked}` is `{found}`"),
         Match::Prefix => format!("`{found}` begins with `{asked}`"),
-        Match::Nickname => format!("`{asked}` is short for, or the name behind, `{found}`"),
-        Match::Misspelling => format!("`{asked}` is nearly `{found}`"),
+        Match::Nickname => format!("`{asked}` for `{found}`"),
+        Match::Misspelling => format!("`{asked}` is like `{found}`"),
         Match::SoundsLike => format!("`{asked}` sounds like `{found}`"),
+        Match::Initial if found.chars().count() < asked.chars().count() => {
+            format!("`{found}` may stand for `{asked}`")
+        }
         Match::Initial => format!("`{asked}` are initials of `{found}`"),
         Match::PhoneTail => format!("phone {found} ends in {asked}"),
         Match::Email => format!("e-mail `{found}`"),

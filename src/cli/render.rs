@@ -31,23 +31,17 @@ impl Printer {
                 terminal && env.get("NO_COLOR").is_none() && env.get("TERM") != Some("dumb")
             }
         };
-        let width = io::stdout()
-            .is_terminal()
-            .then(|| {
-                env.get("COLUMNS")
-                    .and_then(|columns| columns.parse().ok())
-                    .or_else(|| {
-                        rustix::termios::tcgetwinsize(io::stdout())
-                            .ok()
-                            .map(|size| size.ws_col)
-                    })
-                    .filter(|width| *width > 0)
-                    .unwrap_or(80)
-            })
-            .or_else(|| {
-                env.get("MEDTAINER_WIDTH")
-                    .and_then(|width| width.parse().ok())
-            });
+        let width = io::stdout().is_terminal().then(|| {
+            env.get("COLUMNS")
+                .and_then(|columns| columns.parse().ok())
+                .or_else(|| {
+                    rustix::termios::tcgetwinsize(io::stdout())
+                        .ok()
+                        .map(|size| size.ws_col)
+                })
+                .filter(|width| *width > 0)
+                .unwrap_or(80)
+        });
         Printer {
             width,
             stdout_color: wanted(io::stdout().is_terminal()),
