@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Acquire as _, Row as _};
 
-use super::fold::{LONG, key, name_key, one_edit, two_edits};
-use super::index::{catch_up, important, initials_key, phone_key};
+use super::fold::{LONG, key, name_key, one_slip, two_slips};
+use super::index::{array, catch_up, important, initials_key, phone_key};
 use super::nicknames;
 use super::query::{LONGEST, Term, readings};
 use super::rank::{Candidate, Hit, Match, Ranked, Wanted, Way, prefix_points, rank};
@@ -142,7 +142,7 @@ async fn answer(conn: &mut PgConnection, reading: &[Term], found: &mut Found) ->
             return Ok(());
         }
     }
-    found.add(&wanted, with_keys(conn, &exact, &exact).await?);
+    found.add(&wanted, with_keys(conn, &exact, &exact, &wanted).await?);
     if found.enough() || !reading.iter().any(|term| matches!(term, Term::Word(_))) {
         return Ok(());
     }
@@ -174,13 +174,13 @@ async fn answer(conn: &mut PgConnection, reading: &[Term], found: &mut Found) ->
     if !found.enough() {
         found.add(
             &wanted,
-            with_keys(conn, &loose_keys(&wanted, &exact, 0), &exact).await?,
+            with_keys(conn, &loose_keys(&wanted, &exact, 0), &exact, &wanted).await?,
         );
     }
     if found.best() < LIKELY && consult(conn, &mut wanted, FAR).await? {
         found.add(
             &wanted,
-            with_keys(conn, &loose_keys(&wanted, &exact, 0), &exact).await?,
+            with_keys(conn, &loose_keys(&wanted, &exact, 0), &exact, &wanted).await?,
         );
     }
     if found.complete() == 0 && wanted.len() > 2 {
@@ -190,7 +190,7 @@ async fn answer(conn: &mut PgConnection, reading: &[Term], found: &mut Found) ->
             let (mut any, mut sure) = (loose.clone(), exact.clone());
             any.remove(left_out);
             sure.remove(left_out);
-            found.add(&wanted, with_keys(conn, &any, &sure).await?);
+            found.add(&wanted, with_keys(conn, &any, &sure, &wanted).await?);
         }
     }
     Ok(())
@@ -213,7 +213,7 @@ async fn step(
     }
     found.add(
         wanted,
-        with_keys(conn, &loose_keys(wanted, exact, LIKELY), exact).await?,
+        with_keys(conn, &loose_keys(wanted, exact, LIKELY), exact, wanted).await?,
     );
     Ok(())
 }
@@ -234,13 +234,10 @@ fn exact_keys(term: &Term) -> Keys {
         Term::Email { local, domain } => {
             vec![key(&[if local.is_empty() { domain } else { local }])]
         }
-        Term::Phone(digits) => {
-            let tail = if digits.len() >= 7 { 7 } else { 4 };
-            phone_key(digits, tail)
-                .into_iter()
-                .chain([key(&[digits])])
-                .collect()
-        }
+        Term::Phone(digits) => phone_key(digits)
+            .into_iter()
+            .chain([key(&[digits])])
+            .collect(),
     }
 }
 
@@ -333,7 +330,7 @@ async fn named(conn: &mut PgConnection, names: &[i32]) -> Result<Vec<Candidate>>
 /// The statement that finds people with one of the keys of each of so many terms. Of common words it
 /// takes the first thousand rows, and of these the ones with most of the exact keys.
 macro_rules! having {
-    ($first:literal $(, $more:literal)*; $sure:literal $(, $sures:literal)*) => {
+    ($first:literal $(, $more:literal)*; $sure:literal $(, $sures:literal)*; $phones:literal) => {
         concat!(
             "select p.contact_id, p.name, p.company, p.emails, p.phones, p.taught, p.importance, p.seen
              from (
@@ -341,6 +338,7 @@ macro_rules! having {
                 from (
                     select contact_id, name, company, emails, phones, taught, importance, seen, keys
                     from people where keys && $", $first, $(" and keys && $", $more,)* "
+                        and phones like $", $phones, "
                     limit 1000) first
                 order by (keys && $", $sure, ")::int", $(" + (keys && $", $sures, ")::int",)* " desc,
                     importance desc, seen desc nulls last
@@ -350,29 +348,51 @@ macro_rules! having {
     };
 }
 
-async fn with_keys(conn: &mut PgConnection, any: &[Keys], sure: &[Keys]) -> Result<Vec<Candidate>> {
+async fn with_keys(
+    conn: &mut PgConnection,
+    any: &[Keys],
+    sure: &[Keys],
+    wanted: &[Wanted],
+) -> Result<Vec<Candidate>> {
     // The most selective terms are most likely those with few and exact keys: keep those.
     let mut terms: Vec<(&Keys, &Keys)> = any.iter().zip(sure).collect();
     terms.sort_by_key(|(any, _)| any.len());
     terms.truncate(SELECTIVE);
-    let mut rows = having_all(conn, &terms).await?;
+    let phones = phones_like(wanted);
+    let mut rows = having_all(conn, &terms, &phones).await?;
     if rows.len() >= ROWS {
         // There are more than were looked at: the important ones must not be missed.
         let important = vec![important()];
         terms.push((&important, &important));
-        rows.extend(having_all(conn, &terms).await?);
+        rows.extend(having_all(conn, &terms, &phones).await?);
     }
     rows.iter().map(candidate).collect()
 }
 
-async fn having_all(conn: &mut PgConnection, terms: &[(&Keys, &Keys)]) -> Result<Vec<PgRow>> {
+/// A pattern for the numbers of a candidate: thousands may share the four digits of the key.
+fn phones_like(wanted: &[Wanted]) -> String {
+    let long = wanted.iter().find_map(|want| match &want.term {
+        Term::Phone(digits) if digits.len() > 4 => Some(digits),
+        _ => None,
+    });
+    long.map_or_else(
+        || "%".to_owned(),
+        |digits| format!("%{}%", &digits[digits.len().saturating_sub(6)..]),
+    )
+}
+
+async fn having_all(
+    conn: &mut PgConnection,
+    terms: &[(&Keys, &Keys)],
+    phones: &str,
+) -> Result<Vec<PgRow>> {
     let statement = match terms.len() {
         0 => return Ok(Vec::new()),
-        1 => having!("1"; "2"),
-        2 => having!("1", "2"; "3", "4"),
-        3 => having!("1", "2", "3"; "4", "5", "6"),
-        4 => having!("1", "2", "3", "4"; "5", "6", "7", "8"),
-        _ => having!("1", "2", "3", "4", "5"; "6", "7", "8", "9", "10"),
+        1 => having!("1"; "2"; "3"),
+        2 => having!("1", "2"; "3", "4"; "5"),
+        3 => having!("1", "2", "3"; "4", "5", "6"; "7"),
+        4 => having!("1", "2", "3", "4"; "5", "6", "7", "8"; "9"),
+        _ => having!("1", "2", "3", "4", "5"; "6", "7", "8", "9", "10"; "11"),
     };
     let mut query = sqlx::query(statement);
     for (any, _) in terms.iter().take(SELECTIVE + 1) {
@@ -381,7 +401,7 @@ async fn having_all(conn: &mut PgConnection, terms: &[(&Keys, &Keys)]) -> Result
     for (_, sure) in terms.iter().take(SELECTIVE + 1) {
         query = query.bind(sure);
     }
-    Ok(query.fetch_all(conn).await?)
+    Ok(query.bind(phones).fetch_all(conn).await?)
 }
 
 fn candidate(row: &PgRow) -> Result<Candidate> {
@@ -402,7 +422,7 @@ const NEAR: &str = "select asked.word, other.word, other.weight, other.how
     from unnest($1::text[], $2::text[]) as asked(word, near)
     cross join lateral (
         (select word, weight, 'near' as how from people_words
-         where near && asked.near::int[]
+         where near && asked.near::int[] and levenshtein_less_equal(word, asked.word, 2) <= 2
          order by levenshtein_less_equal(word, asked.word, 3), weight desc limit 40)
         union all
         (select word, weight, 'sound' as how from people_words
@@ -436,9 +456,8 @@ async fn consult(
         .iter()
         .filter_map(|want| match &want.term {
             Term::Word(word) if word.chars().count() >= if far { LONG } else { 2 } => {
-                let keys = if far { two_edits(word) } else { one_edit(word) };
-                let keys: Vec<String> = keys.iter().map(i32::to_string).collect();
-                Some((word.clone(), format!("{{{}}}", keys.join(","))))
+                let keys = if far { two_slips(word) } else { one_slip(word) };
+                Some((word.clone(), array(&keys)))
             }
             _ => None,
         })
@@ -493,7 +512,7 @@ fn judge(asked: &str, other: &str, how: &str) -> Option<Way> {
         (1, 4) => Some(76),
         (1, 3) => Some(70),
         (2, 8..) => Some(70),
-        (2, 5..) => Some(64),
+        (2, 7) => Some(64),
         _ => None,
     };
     if how == "near" {
