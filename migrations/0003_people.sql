@@ -28,7 +28,7 @@ comment on table people is 'search index of contacts, one row each; derived, see
 
 -- New entries wait in a short list that every search reads: long enough to be merged in bulk, short
 -- enough not to be noticed. The end of a sync merges what is left.
-create index if not exists people_keys on people using gin (keys) with (gin_pending_list_limit = 512);
+create index if not exists people_keys on people using gin (keys) with (gin_pending_list_limit = 1024);
 -- Thousands may be called John Smith: the most important and most recent come first without a sort.
 create index if not exists people_name on people (name_key, importance desc, seen desc nulls last);
 
@@ -36,7 +36,7 @@ create index if not exists people_name on people (name_key, importance desc, see
 -- where there are a hundred times fewer rows than contacts have words.
 create table if not exists people_words (
     word text collate "C" primary key,
-    -- Hashes of the word with a letter left out, and of its parts.
+    -- Hashes of its halves and thirds.
     near integer[] not null,
     -- How it sounds (double metaphone), for words in Latin letters.
     sounds text[] not null,

@@ -183,6 +183,11 @@ pub(super) fn rank(wanted: &[Wanted], candidate: Candidate) -> Option<Ranked> {
     if whole_alias(wanted, &candidate) {
         points += 6;
     }
+    // A company called exactly so is meant before a person called nearly so.
+    let mut all = found.iter();
+    if all.all(|slot| matches!(slot, Some((_, why)) if why.kind == Match::Company)) {
+        points += 12;
+    }
     let why = found
         .into_iter()
         .flatten()

@@ -8,18 +8,26 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Acquire as _, Row as _};
 
-use super::fold::{LONG, key, name_key, one_edit, two_edits};
-use super::index::{catch_up, important, initials_key, phone_key};
+use super::fold::{LONG, key, name_key, one_slip, two_slips};
+use super::index::{array, catch_up, important, initials_key, phone_key};
 use super::nicknames;
 use super::query::{LONGEST, Term, readings};
 use super::rank::{Candidate, Hit, Match, Ranked, Wanted, Way, prefix_points, rank};
 use crate::{Error, Result};
+
+/// Rows read of those that have all exact keys, and of those that have others. Each is likely in
+/// another block of a table that is larger than the server's buffers: this is what a search costs.
+const EQUALS: i64 = 150;
+const CANDIDATES: i64 = 400;
 
 /// Rows the ranking looks at per step.
 const ROWS: usize = 100;
 
 /// Points from which another word is as good as meant: a nickname, a single slip.
 const LIKELY: i32 = 76;
+
+/// Points from which there is somebody who may well be meant, and wilder guesses are not made.
+const SURE: i32 = 96;
 
 /// Terms that select candidates; the ranking looks at all.
 const SELECTIVE: usize = 4;
@@ -69,7 +77,7 @@ pub async fn search(conn: &mut PgConnection, text: &str, limit: u32) -> Result<V
 }
 
 /// A plan through the indexes, made once per connection: the planner cannot know that the first
-/// thousand of a common word are enough, and planning anew costs more than the search.
+/// hundreds of a common word are enough, and planning anew costs more than the search.
 const PLAN_FOR_INDEXES: &str = "select set_config('enable_seqscan', 'off', true),
     set_config('plan_cache_mode', 'force_generic_plan', true),
     set_config('effective_io_concurrency', '0', true)";
@@ -142,7 +150,14 @@ async fn answer(conn: &mut PgConnection, reading: &[Term], found: &mut Found) ->
             return Ok(());
         }
     }
-    found.add(&wanted, with_keys(conn, &exact, &exact).await?);
+    let alone = reading.len() == 1;
+    if alone {
+        sample(conn, true).await?;
+    }
+    found.add(&wanted, with_keys(conn, &exact, &exact, &wanted).await?);
+    if alone {
+        sample(conn, false).await?;
+    }
     if found.enough() || !reading.iter().any(|term| matches!(term, Term::Word(_))) {
         return Ok(());
     }
@@ -171,17 +186,11 @@ async fn answer(conn: &mut PgConnection, reading: &[Term], found: &mut Found) ->
 
     consult(conn, &mut wanted, NEAR).await?;
     step(conn, &wanted, &exact, all_words, found).await?;
-    if !found.enough() {
-        found.add(
-            &wanted,
-            with_keys(conn, &loose_keys(&wanted, &exact, 0), &exact).await?,
-        );
+    if found.best() < SURE {
+        found.add(&wanted, loosely(conn, &wanted, &exact, 0).await?);
     }
     if found.best() < LIKELY && consult(conn, &mut wanted, FAR).await? {
-        found.add(
-            &wanted,
-            with_keys(conn, &loose_keys(&wanted, &exact, 0), &exact).await?,
-        );
+        found.add(&wanted, loosely(conn, &wanted, &exact, 0).await?);
     }
     if found.complete() == 0 && wanted.len() > 2 {
         // One word of three or more may be somebody's middle name, town or mistake.
@@ -190,10 +199,48 @@ async fn answer(conn: &mut PgConnection, reading: &[Term], found: &mut Found) ->
             let (mut any, mut sure) = (loose.clone(), exact.clone());
             any.remove(left_out);
             sure.remove(left_out);
-            found.add(&wanted, with_keys(conn, &any, &sure).await?);
+            found.add(&wanted, with_keys(conn, &any, &sure, &wanted).await?);
         }
     }
     Ok(())
+}
+
+/// Whether a scan for a single very common key may return a sample: a free-mail domain is in every third
+/// contact, and collecting them all takes longer than everything else. Never for several keys, since
+/// what two samples have in common is nothing.
+async fn sample(conn: &mut PgConnection, on: bool) -> Result<()> {
+    const LIMIT: &str = "select set_config('gin_fuzzy_search_limit', $1, true)";
+    sqlx::query(LIMIT)
+        .bind(if on { "2000" } else { "0" })
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// People with a single word or any of the others it leads to, some of each, so that a common word does
+/// not hide a rare one.
+async fn with_any(conn: &mut PgConnection, want: &Wanted, points: i32) -> Result<Vec<Candidate>> {
+    const EACH: &str =
+        "select p.contact_id, p.name, p.company, p.emails, p.phones, p.taught, p.importance, p.seen
+        from unnest($1::int[]) as asked(key)
+        cross join lateral (
+            select contact_id, name, company, emails, phones, taught, importance, seen
+            from people where keys && array[asked.key] limit 12) p
+        where exists (select from contacts c where c.id = p.contact_id and c.deleted_at is null)
+        limit 200";
+    /// Words that are tried.
+    const WORDS: usize = 30;
+    let others = want.others.iter().filter(|(_, way)| way.points >= points);
+    let mut others: Vec<(i32, &str)> = others
+        .map(|(other, way)| (-way.points, other.as_str()))
+        .collect();
+    others.sort_unstable();
+    others.truncate(WORDS);
+    let keys: Keys = others.iter().map(|(_, other)| key(&[other])).collect();
+    sample(conn, true).await?;
+    let rows = sqlx::query(EACH).bind(keys).fetch_all(&mut *conn).await?;
+    sample(conn, false).await?;
+    rows.iter().map(candidate).collect()
 }
 
 /// Candidates for what is wanted or the others it leads to: by whole names first, since those come
@@ -211,11 +258,22 @@ async fn step(
             return Ok(());
         }
     }
-    found.add(
-        wanted,
-        with_keys(conn, &loose_keys(wanted, exact, LIKELY), exact).await?,
-    );
+    found.add(wanted, loosely(conn, wanted, exact, LIKELY).await?);
     Ok(())
+}
+
+/// Candidates that have, of each term, the word or another worth so many points.
+async fn loosely(
+    conn: &mut PgConnection,
+    wanted: &[Wanted],
+    exact: &[Keys],
+    points: i32,
+) -> Result<Vec<Candidate>> {
+    if let [want] = wanted {
+        return with_any(conn, want, points).await;
+    }
+    let loose = loose_keys(wanted, exact, points);
+    with_keys(conn, &loose, exact, wanted).await
 }
 
 /// Keys of which a candidate must have one.
@@ -234,13 +292,10 @@ fn exact_keys(term: &Term) -> Keys {
         Term::Email { local, domain } => {
             vec![key(&[if local.is_empty() { domain } else { local }])]
         }
-        Term::Phone(digits) => {
-            let tail = if digits.len() >= 7 { 7 } else { 4 };
-            phone_key(digits, tail)
-                .into_iter()
-                .chain([key(&[digits])])
-                .collect()
-        }
+        Term::Phone(digits) => phone_key(digits)
+            .into_iter()
+            .chain([key(&[digits])])
+            .collect(),
     }
 }
 
@@ -331,9 +386,9 @@ async fn named(conn: &mut PgConnection, names: &[i32]) -> Result<Vec<Candidate>>
 }
 
 /// The statement that finds people with one of the keys of each of so many terms. Of common words it
-/// takes the first thousand rows, and of these the ones with most of the exact keys.
+/// takes the first few hundred rows, and of these the ones with most of the exact keys.
 macro_rules! having {
-    ($first:literal $(, $more:literal)*; $sure:literal $(, $sures:literal)*) => {
+    ($first:literal $(, $more:literal)*; $sure:literal $(, $sures:literal)*; $phones:literal, $cap:literal) => {
         concat!(
             "select p.contact_id, p.name, p.company, p.emails, p.phones, p.taught, p.importance, p.seen
              from (
@@ -341,7 +396,8 @@ macro_rules! having {
                 from (
                     select contact_id, name, company, emails, phones, taught, importance, seen, keys
                     from people where keys && $", $first, $(" and keys && $", $more,)* "
-                    limit 1000) first
+                        and phones like $", $phones, "
+                    limit $", $cap, ") first
                 order by (keys && $", $sure, ")::int", $(" + (keys && $", $sures, ")::int",)* " desc,
                     importance desc, seen desc nulls last
                 limit 100) p
@@ -350,29 +406,54 @@ macro_rules! having {
     };
 }
 
-async fn with_keys(conn: &mut PgConnection, any: &[Keys], sure: &[Keys]) -> Result<Vec<Candidate>> {
+async fn with_keys(
+    conn: &mut PgConnection,
+    any: &[Keys],
+    sure: &[Keys],
+    wanted: &[Wanted],
+) -> Result<Vec<Candidate>> {
     // The most selective terms are most likely those with few and exact keys: keep those.
     let mut terms: Vec<(&Keys, &Keys)> = any.iter().zip(sure).collect();
     terms.sort_by_key(|(any, _)| any.len());
     terms.truncate(SELECTIVE);
-    let mut rows = having_all(conn, &terms).await?;
+    let phones = phones_like(wanted);
+    // Where all are equally exact, few need to be looked at to fill an answer.
+    let cap = if any == sure { EQUALS } else { CANDIDATES };
+    let mut rows = having_all(conn, &terms, &phones, cap).await?;
     if rows.len() >= ROWS {
         // There are more than were looked at: the important ones must not be missed.
         let important = vec![important()];
         terms.push((&important, &important));
-        rows.extend(having_all(conn, &terms).await?);
+        rows.extend(having_all(conn, &terms, &phones, cap).await?);
     }
     rows.iter().map(candidate).collect()
 }
 
-async fn having_all(conn: &mut PgConnection, terms: &[(&Keys, &Keys)]) -> Result<Vec<PgRow>> {
+/// A pattern for the numbers of a candidate: thousands may share the four digits of the key.
+fn phones_like(wanted: &[Wanted]) -> String {
+    let long = wanted.iter().find_map(|want| match &want.term {
+        Term::Phone(digits) if digits.len() > 4 => Some(digits),
+        _ => None,
+    });
+    long.map_or_else(
+        || "%".to_owned(),
+        |digits| format!("%{}%", &digits[digits.len().saturating_sub(6)..]),
+    )
+}
+
+async fn having_all(
+    conn: &mut PgConnection,
+    terms: &[(&Keys, &Keys)],
+    phones: &str,
+    cap: i64,
+) -> Result<Vec<PgRow>> {
     let statement = match terms.len() {
         0 => return Ok(Vec::new()),
-        1 => having!("1"; "2"),
-        2 => having!("1", "2"; "3", "4"),
-        3 => having!("1", "2", "3"; "4", "5", "6"),
-        4 => having!("1", "2", "3", "4"; "5", "6", "7", "8"),
-        _ => having!("1", "2", "3", "4", "5"; "6", "7", "8", "9", "10"),
+        1 => having!("1"; "2"; "3", "4"),
+        2 => having!("1", "2"; "3", "4"; "5", "6"),
+        3 => having!("1", "2", "3"; "4", "5", "6"; "7", "8"),
+        4 => having!("1", "2", "3", "4"; "5", "6", "7", "8"; "9", "10"),
+        _ => having!("1", "2", "3", "4", "5"; "6", "7", "8", "9", "10"; "11", "12"),
     };
     let mut query = sqlx::query(statement);
     for (any, _) in terms.iter().take(SELECTIVE + 1) {
@@ -381,7 +462,7 @@ async fn having_all(conn: &mut PgConnection, terms: &[(&Keys, &Keys)]) -> Result
     for (_, sure) in terms.iter().take(SELECTIVE + 1) {
         query = query.bind(sure);
     }
-    Ok(query.fetch_all(conn).await?)
+    Ok(query.bind(phones).bind(cap).fetch_all(conn).await?)
 }
 
 fn candidate(row: &PgRow) -> Result<Candidate> {
@@ -402,7 +483,7 @@ const NEAR: &str = "select asked.word, other.word, other.weight, other.how
     from unnest($1::text[], $2::text[]) as asked(word, near)
     cross join lateral (
         (select word, weight, 'near' as how from people_words
-         where near && asked.near::int[]
+         where near && asked.near::int[] and levenshtein_less_equal(word, asked.word, 2) <= 2
          order by levenshtein_less_equal(word, asked.word, 3), weight desc limit 40)
         union all
         (select word, weight, 'sound' as how from people_words
@@ -436,9 +517,8 @@ async fn consult(
         .iter()
         .filter_map(|want| match &want.term {
             Term::Word(word) if word.chars().count() >= if far { LONG } else { 2 } => {
-                let keys = if far { two_edits(word) } else { one_edit(word) };
-                let keys: Vec<String> = keys.iter().map(i32::to_string).collect();
-                Some((word.clone(), format!("{{{}}}", keys.join(","))))
+                let keys = if far { two_slips(word) } else { one_slip(word) };
+                Some((word.clone(), array(&keys)))
             }
             _ => None,
         })
@@ -493,7 +573,7 @@ fn judge(asked: &str, other: &str, how: &str) -> Option<Way> {
         (1, 4) => Some(76),
         (1, 3) => Some(70),
         (2, 8..) => Some(70),
-        (2, 5..) => Some(64),
+        (2, 7) => Some(64),
         _ => None,
     };
     if how == "near" {

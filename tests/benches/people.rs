@@ -2,6 +2,8 @@
 //!
 //!     cargo bench --bench people -- --contacts 1000000 [--queries 150] [--cost 100000]
 //!
+//! `--on DATABASE` measures again on what a former run left in the server of `MEDTAINER_TEST_DATABASE_URL`.
+//!
 //! Contacts and queries come from code that shares nothing with the search: its own names, nicknames and slips.
 //! A query is made from one contact; it is answered when that contact, or one that fits the query exactly
 //! as well, is among the first ten. Times are those of whole searches over the socket. The server is the
@@ -40,11 +42,24 @@ async fn run() {
     if cost > 0 {
         index_cost(cost).await;
     }
+    let made = Made::new(contacts);
+    let former = std::env::args()
+        .skip_while(|argument| argument != "--on")
+        .nth(1);
+    if let Some(name) = former {
+        let url =
+            std::env::var("MEDTAINER_TEST_DATABASE_URL").expect("the server of the former run");
+        let server: PgConnectOptions = url.parse().expect("a URL");
+        let database = server
+            .database(&name)
+            .options([("search_path", "public,ext")]);
+        measure(&database, &made, queries).await;
+        return;
+    }
     let database = database::migrated().await.options().clone();
     let mut conn = PgConnection::connect_with(&database)
         .await
         .expect("a connection");
-    let made = Made::new(contacts);
     let start = Instant::now();
     for page in (0..contacts).step_by(PAGE) {
         write_page(&mut conn, &made, page..(page + PAGE).min(contacts), true).await;
