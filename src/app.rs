@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::auth::{KEY_VARIABLE, KeyRing, SecretString, Vault};
@@ -83,7 +84,7 @@ impl App {
         let paths = Paths::find(&env)?;
         let config = Config::read(&paths.config_file())?;
         let database = match env.get("DATABASE_URL") {
-            Some(url) => Database::Given(Box::new(url.parse().map_err(|_| {
+            Some(url) => Database::Given(Box::new(with_host(url).parse().map_err(|_| {
                 // The parser's message may quote the URL, and with it a password.
                 Error::usage("`DATABASE_URL` is not a Postgres URL")
                     .hint("It looks like `postgres://user@host/database`; unset it to use the private Postgres.")
@@ -168,7 +169,10 @@ impl App {
     /// Makes sure the database answers; starts the private Postgres when it does not run.
     pub async fn ensure_database(&self, say: &(dyn Fn(&str) + Send + Sync)) -> Result<()> {
         match &self.database {
-            Database::Given(_) => Ok(()),
+            Database::Given(options) => match options.connect().await {
+                Ok(connection) => Ok(connection.close().await?),
+                Err(error) => Err(unreachable(error)),
+            },
             Database::Private(cluster) => cluster.ensure(say).await,
         }
     }
@@ -225,6 +229,28 @@ impl App {
             desk.store.pool().close().await;
         }
     }
+}
+
+/// A URL may leave out the host where a parameter names the folder of a socket, as ours does; the parser
+/// insists on one, and lets the parameter win.
+fn with_host(url: &str) -> String {
+    url.replacen("@/", "@localhost/", 1)
+}
+
+/// Why the database that was given cannot be used; never with its URL, which may hold a password.
+fn unreachable(error: sqlx::Error) -> Error {
+    let code = error
+        .as_database_error()
+        .and_then(|e| e.code().map(|code| code.into_owned()));
+    let problem = match code.as_deref() {
+        Some("28P01" | "28000") => Error::auth("the database of `DATABASE_URL` refuses the user or the password")
+            .hint("Mend the URL, or unset it to use the private Postgres."),
+        Some("3D000") => Error::not_found("the database of `DATABASE_URL` does not exist")
+            .hint("Create it with `createdb`, or unset the variable to use the private Postgres."),
+        _ => Error::unavailable("the database of `DATABASE_URL` cannot be reached")
+            .hint("Does its server run, and is the address right? Unset the variable to use the private Postgres."),
+    };
+    problem.because(error)
 }
 
 impl std::fmt::Debug for App {

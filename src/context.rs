@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::pool::PoolConnection;
-use sqlx::{PgPool, Postgres};
+use sqlx::{PgConnection, PgPool, Postgres};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -19,8 +19,7 @@ use crate::cli::options::AnswerOptions;
 use crate::ecosystem::{Ecosystem, Feed, READ_TIMEOUT};
 use crate::error::{Error, Kind, Result};
 use crate::http::{Call, Gateway, Priority, Reply, Request, Service};
-use crate::postgres::Cluster;
-use crate::store::audit::{self, Caller};
+use crate::store::audit::{self, Caller, Execution};
 use crate::store::{Business, Store};
 use crate::sync::{self, Mode};
 use crate::ui::progress::{Step, Watcher};
@@ -57,7 +56,15 @@ pub struct Context {
     deadline: Option<Instant>,
     credential: Option<(&'static str, Credentials)>,
     execution: Option<Arc<OnceCell<i64>>>,
+    spare: Mutex<Option<PoolConnection<Postgres>>>,
     notes: Mutex<Notes>,
+}
+
+/// A connection lent to a command; the call keeps it for its next statement.
+pub struct Lent<'a> {
+    // Taken out when dropped, never before.
+    conn: Option<PoolConnection<Postgres>>,
+    spare: &'a Mutex<Option<PoolConnection<Postgres>>>,
 }
 
 #[derive(Default)]
@@ -105,6 +112,7 @@ impl Context {
             deadline,
             credential: None,
             execution: Some(Arc::default()),
+            spare: Mutex::default(),
             notes: Mutex::default(),
         }
     }
@@ -156,19 +164,53 @@ impl Context {
     }
 
     /// A connection that sees the tables of this business.
-    pub async fn db(&self) -> Result<PoolConnection<Postgres>> {
-        match self.desk.store.pool().acquire().await {
-            Ok(connection) => Ok(connection),
-            Err(error) if Cluster::is_down(&error) => {
-                self.ensure_database().await?;
-                Ok(self.desk.store.pool().acquire().await?)
-            }
-            Err(error) => Err(error.into()),
+    ///
+    /// The call keeps it between its statements: handing it to the pool and taking it back costs a
+    /// round trip, and a second connection costs more than a cached read.
+    pub async fn db(&self) -> Result<Lent<'_>> {
+        let spare = self.spare().take();
+        let conn = match spare {
+            Some(conn) => conn,
+            None => match self.desk.store.acquire().await {
+                Ok(conn) => conn,
+                Err(_) => {
+                    // Either starts it, or says what is wrong with it.
+                    self.ensure_database().await?;
+                    self.desk.store.acquire().await?
+                }
+            },
+        };
+        Ok(Lent {
+            conn: Some(conn),
+            spare: &self.spare,
+        })
+    }
+
+    /// Lets others have the connection: this call does not need it for a while, or it is broken.
+    fn give_back(&self) {
+        let spare = self.spare().take();
+        drop(spare);
+    }
+
+    fn spare(&self) -> std::sync::MutexGuard<'_, Option<PoolConnection<Postgres>>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the call into the audit trail.
+    pub(crate) async fn record(&self, row: Execution) -> Result<i64> {
+        let recorder = &self.desk.recorder;
+        if recorder.shares_commits() {
+            self.give_back();
+            return recorder.record(row).await;
         }
+        let mut conn = self.db().await?;
+        audit::insert_one(&self.desk.store, &mut conn, &row).await
     }
 
     /// Makes sure the database answers; starts the private Postgres when it does not run.
     pub(crate) async fn ensure_database(&self) -> Result<()> {
+        self.give_back();
+        self.desk.store.forget_idle();
         let watcher = self.invocation.watcher.clone();
         self.app
             .ensure_database(&move |text| watcher.say(text))
@@ -368,6 +410,7 @@ impl Context {
             }
             None => None,
         };
+        self.give_back();
         let reply = self
             .gateway
             .send(Call {
@@ -503,6 +546,7 @@ impl Context {
         deadline: Option<Instant>,
         busy: sync::Busy,
     ) -> Result<sync::Report> {
+        self.give_back();
         let source = (feed.source)(self);
         let options = sync::Options {
             mode,
@@ -515,6 +559,28 @@ impl Context {
         sync::run(&self.desk.store, feed.collection, source.as_ref(), &options).await
     }
 }
+
+impl std::ops::Deref for Lent<'_> {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        self.conn.as_deref().expect(HELD)
+    }
+}
+
+impl std::ops::DerefMut for Lent<'_> {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        self.conn.as_deref_mut().expect(HELD)
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = self.conn.take();
+    }
+}
+
+const HELD: &str = "only dropping takes the connection out";
 
 /// How long a request may take in all where nobody said: waiting for the budget included.
 const PATIENCE: Duration = Duration::from_secs(3_600);

@@ -138,10 +138,8 @@ async fn call(
     };
     // What was asked of providers is written down before the call itself is.
     let flushed = cx.desk().gateway.flush().await;
-    let recorded = match cx.desk().recorder.record(row.clone()).await {
-        Err(error) if is_down(&error) && cx.ensure_database().await.is_ok() => {
-            cx.desk().recorder.record(row).await
-        }
+    let recorded = match cx.record(row.clone()).await {
+        Err(error) if is_down(&error) && cx.ensure_database().await.is_ok() => cx.record(row).await,
         done => done,
     };
     match (flushed, recorded) {

@@ -174,7 +174,7 @@ async fn database(host: &Host) -> Result<(Health, String)> {
     match host.app.database() {
         Database::Given(_) => {
             let desk = host.app.desk(&host.invocation()?.business).await?;
-            desk.store.pool().acquire().await?;
+            desk.store.acquire().await?;
             Ok((
                 Health::Ok,
                 "the one `DATABASE_URL` names answers".to_owned(),

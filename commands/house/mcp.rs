@@ -170,7 +170,7 @@ async fn keys_connection(host: &Host) -> Result<PoolConnection<Postgres>> {
         .await?;
     let store = &host.app.desk(&Business::default()).await?.store;
     store.prepare().await?;
-    Ok(store.pool().acquire().await?)
+    store.acquire().await
 }
 
 /// A key that was just made.

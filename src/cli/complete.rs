@@ -54,7 +54,7 @@ where
         let app = App::new(product, env, false)?;
         let business = app.business(named.as_deref(), sandbox)?;
         let desk = app.desk(&business).await?;
-        let mut connection = desk.store.pool().acquire().await?;
+        let mut connection = desk.store.acquire().await?;
         ask(&mut connection, &typed).await
     });
     found

@@ -176,7 +176,7 @@ fn presented(headers: &HeaderMap) -> Option<String> {
 
 async fn name_of(app: &App, key: &str) -> Result<Option<String>> {
     let desk = app.desk(&Business::default()).await?;
-    let mut conn = desk.store.pool().acquire().await?;
+    let mut conn = desk.store.acquire().await?;
     keys::check(&mut conn, key).await
 }
 

@@ -11,13 +11,17 @@ mod json;
 mod prepare;
 pub mod redact;
 
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use sqlx::PgPool;
 use sqlx::migrate::Migrator;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
+use sqlx::{PgPool, Postgres};
+use tokio::net::{TcpStream, UnixStream};
 
 pub use business::{Business, EXTENSIONS_SCHEMA};
 pub use json::storable;
@@ -74,6 +78,42 @@ impl Store {
         &self.0.pool
     }
 
+    /// A connection, at once or not at all: where nobody listens, the pool would go on knocking for as
+    /// long as it may wait, since it takes a refusal for a server that is about to start.
+    pub async fn acquire(&self) -> Result<PoolConnection<Postgres>> {
+        if self.0.pool.num_idle() == 0 {
+            self.knock().await?;
+        }
+        Ok(self.0.pool.acquire().await?)
+    }
+
+    async fn knock(&self) -> Result<()> {
+        let options = &self.0.options;
+        let (host, port) = (options.get_host(), options.get_port());
+        let folder = options.get_socket().map(|path| path.as_path());
+        let folder = folder.or_else(|| host.starts_with('/').then(|| Path::new(host)));
+        let answer = async {
+            match folder {
+                Some(folder) => {
+                    let socket = folder.join(format!(".s.PGSQL.{port}"));
+                    UnixStream::connect(socket).await.map(drop)
+                }
+                None => TcpStream::connect((host, port)).await.map(drop),
+            }
+        };
+        match tokio::time::timeout(KNOCK, answer).await {
+            Ok(answer) => Ok(answer.map_err(sqlx::Error::Io)?),
+            Err(_) => Err(sqlx::Error::Io(ErrorKind::TimedOut.into()).into()),
+        }
+    }
+
+    /// Lets go of the connections nobody uses: their server may be gone.
+    pub fn forget_idle(&self) {
+        while let Some(idle) = self.0.pool.try_acquire() {
+            drop(idle.detach());
+        }
+    }
+
     /// Whose tables these are.
     pub fn business(&self) -> &Business {
         &self.0.business
@@ -112,6 +152,9 @@ impl Store {
         }
     }
 }
+
+/// How long a server may take to accept a connection.
+const KNOCK: Duration = Duration::from_secs(5);
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

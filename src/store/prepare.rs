@@ -53,7 +53,7 @@ pub fn needs_migration(error: &(dyn std::error::Error + 'static)) -> bool {
 
 pub(super) async fn versions(store: &Store) -> Result<(Option<i64>, i64)> {
     let known = store.0.migrator.iter().map(|m| m.version).max();
-    let mut conn = store.pool().acquire().await?;
+    let mut conn = store.acquire().await?;
     Ok((applied(&mut conn).await?, known.unwrap_or_default()))
 }
 
