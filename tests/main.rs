@@ -1,5 +1,6 @@
 //! medtainer through its front door.
 
+mod daemon;
 mod database;
 mod ghl_sandbox;
 mod people;

@@ -10,6 +10,7 @@ pub mod man;
 pub mod mcp;
 pub mod quota;
 pub mod sandbox;
+pub mod sync;
 
 use medtainer_core::tree::Group;
 
@@ -20,6 +21,7 @@ pub fn register(tree: Group) -> Group {
         .group(db::group())
         .group(sandbox::group())
         .group(config::group())
+        .group(sync::group())
         .command::<quota::Quota>("quota")
         .chore::<demo::Demo>("demo")
         .chore::<doctor::Doctor>("doctor")
