@@ -64,6 +64,10 @@ impl Collection for Contacts {
             Ok(i64::try_from(gone.len()).unwrap_or(i64::MAX))
         })
     }
+
+    fn settle<'a>(&'a self, conn: &'a mut PgConnection) -> BoxFuture<'a, Result<()>> {
+        Box::pin(people::settle(conn))
+    }
 }
 
 /// Makes contacts findable.

@@ -28,7 +28,6 @@ pub async fn find(cx: &Context, who: &str) -> Result<String> {
     if let Some(whole) = store::contact(&mut conn, who).await? {
         return Ok(whole.id);
     }
-    people::catch_up(&mut conn).await?;
     let hits = people::search(&mut conn, who, CANDIDATES).await?;
     let one = match hits.as_slice() {
         [] => {

@@ -238,7 +238,7 @@ const INSERT_ONE: &str = "\
 insert into tool_executions
     (tool_name, command, effect, caller, principal, account, params, timestamp, finished_at, duration_ms,
      status, response, source, error_kind, error_message, exit_code, calls, state, host, pid, version)
-values ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8, $8 + $9::int * interval '1 millisecond', $9,
+values ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8::timestamptz, $8::timestamptz + $9::int * interval '1 millisecond', $9,
      $10, $11::text::jsonb, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 returning id::bigint";
 

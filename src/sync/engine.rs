@@ -459,6 +459,9 @@ impl<'a> Work<'a> {
         state::durable(&mut tx).await?;
         state::finish(&mut tx, self.collection.name(), self.id, &verdict).await?;
         tx.commit().await?;
+        if self.progress.written > 0 {
+            self.collection.settle(self.conn).await?;
+        }
         Ok(())
     }
 }

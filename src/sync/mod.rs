@@ -143,6 +143,11 @@ pub trait Collection: Send + Sync {
         run: i64,
         limit: i64,
     ) -> BoxFuture<'a, Result<i64>>;
+
+    /// Tidies up after a run that wrote something and ended well, outside of any transaction.
+    fn settle<'a>(&'a self, _conn: &'a mut PgConnection) -> BoxFuture<'a, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// How much is fetched.
