@@ -36,9 +36,11 @@ pub struct Provider {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
-    /// The command, as words: `["ghl", "sync"]`.
+    /// The command, as words: `["ghl", "sync"]`; that of the built-in schedule when absent.
+    #[serde(default)]
     pub command: Vec<String>,
-    /// When, in the five fields of cron: `*/15 * * * *`.
+    /// When, in the five fields of cron: `*/15 * * * *`; that of the built-in schedule when absent.
+    #[serde(default)]
     pub cron: String,
     /// The IANA time zone the fields are in; UTC when absent.
     pub timezone: Option<String>,

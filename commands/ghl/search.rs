@@ -69,7 +69,7 @@ impl Command for Search {
         }
         cx.read_through(&GHL, &collections::CONTACTS).await?;
         let mut conn = cx.db().await?;
-            let found = people::search(&mut conn, &self.text, self.limit).await?;
+        let found = people::search(&mut conn, &self.text, self.limit).await?;
         let ids: Vec<_> = found.iter().map(|hit| hit.id.clone()).collect();
         let lines = lookup::lines(&mut conn, &ids).await?;
         let hits = found.into_iter().zip(lines).map(|(hit, line)| Hit {
