@@ -157,7 +157,8 @@ fn age(text: &str, now: DateTime<Utc>) -> String {
     }
 }
 
-/// The width of each column: as its content, or less for the widest texts until the line fits.
+/// The width of each column: as its content, or less for the widest texts until the line fits. On a very
+/// narrow terminal nothing but `…` may be left of a text; an id stays whole.
 fn fit(columns: &[Column], rows: &[Vec<String>], width: Option<u16>) -> Vec<usize> {
     let mut widths: Vec<usize> = columns
         .iter()
@@ -176,7 +177,7 @@ fn fit(columns: &[Column], rows: &[Vec<String>], width: Option<u16>) -> Vec<usiz
         let widest = widths
             .iter()
             .enumerate()
-            .filter(|(i, w)| columns[*i].format != Format::Id && **w > 6)
+            .filter(|(i, w)| columns[*i].format != Format::Id && **w > 1)
             .max_by_key(|(_, w)| **w);
         let Some((i, _)) = widest else { break };
         widths[i] -= 1;
