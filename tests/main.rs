@@ -1,11 +1,20 @@
 //! medtainer through its front door.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests speak to whoever runs them"
+)]
 
 mod daemon;
 mod database;
+mod freshness;
+mod front;
 mod ghl_sandbox;
+mod laws;
 mod people;
 mod postgres;
 mod provider_path;
 mod store;
 mod sync;
+mod terminal;
 mod vault;
