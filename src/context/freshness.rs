@@ -1,0 +1,147 @@
+//! Fresh enough, or asked for now: how a read keeps the cache true.
+
+use tokio::time::Instant;
+
+use super::Context;
+use crate::answer::Source;
+use crate::ecosystem::{Ecosystem, Feed, READ_TIMEOUT};
+use crate::error::{Error, Kind, Result};
+use crate::sync::{self, Mode};
+use crate::ui::progress::{Step, Watcher};
+
+impl Context {
+    /// Brings a collection up to date if it is older than asked for, and notes where the data comes
+    /// from; when the provider cannot be reached, what is here is good enough, and the reader is told.
+    pub async fn read_through(&self, ecosystem: &'static Ecosystem, feed: &Feed) -> Result<()> {
+        let collection = feed.collection;
+        let state = {
+            let mut conn = self.db().await?;
+            sync::state(&mut conn, collection.name()).await?
+        };
+        let options = &self.invocation.answer;
+        let limit = options
+            .max_age
+            .map_or(collection.freshness(), |span| span.duration());
+        let age = state
+            .last_success_at
+            .map(|at| self.now().signed_duration_since(at));
+        let young = age.is_some_and(|age| age.to_std().unwrap_or_default() <= limit);
+        if options.offline {
+            if state.last_success_at.is_none() {
+                self.note_partial();
+                self.warn(format!(
+                    "nothing was ever fetched completely; `{} {} sync` does",
+                    self.app.product.name, ecosystem.service.name
+                ));
+            }
+            let source = if young { Source::Cached } else { Source::Stale };
+            self.note_source(source, state.last_success_at);
+            return Ok(());
+        }
+        if young && !options.fresh {
+            self.note_source(Source::Cached, state.last_success_at);
+            return Ok(());
+        }
+        let deadline = Instant::now() + self.invocation.timeout.unwrap_or(READ_TIMEOUT.duration());
+        self.notes().patience = Some(deadline);
+        let report = self
+            .sync(
+                feed,
+                Mode::Incremental,
+                false,
+                Some(deadline),
+                sync::Busy::Wait,
+            )
+            .await;
+        self.notes().patience = None;
+        match report {
+            Ok(report) if report.is_done() => {
+                if !report.is_complete() {
+                    self.note_partial();
+                }
+                report
+                    .run
+                    .warnings
+                    .iter()
+                    .for_each(|warning| self.warn(warning));
+                self.note_source(Source::Live, Some(report.run.started_at));
+                Ok(())
+            }
+            Ok(report) if options.fresh => Err(Error::unavailable(format!(
+                "{} of {} had come in when the time was up",
+                report.run.fetched,
+                report
+                    .run
+                    .provider_total
+                    .map_or_else(|| "unknown many".to_owned(), |total| total.to_string())
+            ))
+            .hint(format!(
+                "`{} {} sync` goes on from there without a time limit.",
+                self.app.product.name, ecosystem.service.name
+            ))),
+            Ok(report) => {
+                self.note_partial();
+                self.note_source(Source::Stale, state.last_success_at);
+                self.warn(format!(
+                    "fetching was not finished in time ({} rows so far); `{} {} sync` goes on from there",
+                    report.run.fetched, self.app.product.name, ecosystem.service.name
+                ));
+                Ok(())
+            }
+            Err(error)
+                if error.kind() == Kind::Unavailable
+                    && !options.fresh
+                    && state.last_success_at.is_some() =>
+            {
+                self.note_source(Source::Stale, state.last_success_at);
+                self.warn(format!(
+                    "{}; this is what was known before",
+                    error.message()
+                ));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Runs a sync of a collection.
+    pub async fn sync(
+        &self,
+        feed: &Feed,
+        mode: Mode,
+        force: bool,
+        deadline: Option<Instant>,
+        busy: sync::Busy,
+    ) -> Result<sync::Report> {
+        self.give_back();
+        let source = (feed.source)(self);
+        let options = sync::Options {
+            mode,
+            force,
+            busy,
+            deadline,
+            cancel: self.invocation.cancel.clone(),
+            progress: &Relay(self.invocation.watcher.as_ref()),
+        };
+        sync::run(&self.desk.store, feed.collection, source.as_ref(), &options).await
+    }
+}
+
+/// Shows the steps of a sync to whoever watches the call.
+struct Relay<'a>(&'a dyn Watcher);
+
+impl sync::Progress for Relay<'_> {
+    fn step(&self, step: &sync::Step) {
+        let message = match (step.phase, step.resumed) {
+            (sync::Phase::Waiting, _) => "waiting for another process",
+            (sync::Phase::Fetching, false) => "fetching",
+            (sync::Phase::Fetching, true) => "going on",
+            (sync::Phase::Sweeping, _) => "looking for what is gone",
+        };
+        self.0.step(Step {
+            done: u64::try_from(step.fetched).unwrap_or_default(),
+            total: step.total.and_then(|total| u64::try_from(total).ok()),
+            message: message.to_owned(),
+        });
+    }
+}
