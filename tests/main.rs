@@ -2,6 +2,7 @@
 
 mod database;
 mod ghl_sandbox;
+mod mcp;
 mod people;
 mod postgres;
 mod provider_path;
