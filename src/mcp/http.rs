@@ -101,6 +101,7 @@ pub async fn serve(
         .layer(middleware::from_fn(late::begin_in_time))
         .layer(middleware::from_fn_with_state(gate, admit))
         .layer(for_pages())
+        .layer(middleware::map_response(hang_up_unread))
         .route("/health", get(|| async { "ok\n" }))
         .route("/ready", get(ready).with_state((app, business)));
     let listener = bound.listener.tap_io(|stream| {
@@ -125,6 +126,17 @@ pub async fn serve(
     closed.cancel();
     server.end().await;
     done
+}
+
+/// A connection whose request was not read to its end cannot carry another one, and the client is
+/// told, lest it sends one.
+async fn hang_up_unread(mut response: Response) -> Response {
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// What browsers ask before a page may call.
