@@ -205,8 +205,12 @@ async fn a_mock_of_the_providers_description_accepts_every_request() {
     assert!(bad.contains("Violation"), "{log}");
 }
 
+/// What was wrong with the requests so far.
+type Faults = Arc<Mutex<Vec<String>>>;
+
+/// Compares a request with the description, and answers it.
 async fn judge(
-    State((description, faults)): State<(Arc<Value>, Arc<Mutex<Vec<String>>>)>,
+    State((description, faults)): State<(Arc<Value>, Faults)>,
     request: Request,
 ) -> axum::response::Response {
     let (head, body) = request.into_parts();
@@ -288,7 +292,7 @@ async fn judge(
 #[tokio::test]
 async fn requests_keep_to_the_description() {
     let description: Value = serde_json::from_str(include_str!("data/ghl-requests.json")).unwrap();
-    let faults = Arc::new(Mutex::new(Vec::new()));
+    let faults = Faults::default();
     let router = axum::Router::new()
         .fallback(judge)
         .with_state((Arc::new(description), faults.clone()));

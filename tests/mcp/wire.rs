@@ -6,8 +6,11 @@ use serde_json::{Value, json};
 use super::house::{House, MODERN, with_meta};
 
 /// What came back: the status and the JSON-RPC code, if it is an error.
-async fn outcome(request: RequestBuilder) -> (u16, Option<i64>, Value) {
-    let reply = request.send().await.unwrap();
+async fn outcome(what: &str, request: RequestBuilder) -> (u16, Option<i64>, Value) {
+    let reply = request
+        .send()
+        .await
+        .unwrap_or_else(|e| panic!("{what}: {e:?}"));
     let status = reply.status().as_u16();
     let text = reply.text().await.unwrap();
     let body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
@@ -82,7 +85,7 @@ async fn each_rule_of_the_wire_holds() {
         ("5 MB", house.legacy("tools/call", json!({ "name": "quota", "filler": "x".repeat(5 << 20) })), 413, None),
     ];
     for (what, request, status, code) in rules {
-        let (got, error, body) = outcome(request).await;
+        let (got, error, body) = outcome(what, request).await;
         assert_eq!((got, error), (status, code), "{what}: {body}");
         if code == Some(-32022) {
             assert!(
@@ -99,7 +102,7 @@ async fn each_rule_of_the_wire_holds() {
         "tools/call",
         json!({ "name": "ghl_contacts", "arguments": { "limit": "many" } }),
     );
-    let (status, code, body) = outcome(wrong).await;
+    let (status, code, body) = outcome("a wrong argument", wrong).await;
     assert_eq!(
         (status, code, &body["result"]["isError"]),
         (200, None, &json!(true)),
@@ -171,7 +174,7 @@ async fn every_revision_is_greeted() {
         assert_eq!(body["result"]["serverInfo"]["name"], "medtainer");
     }
 
-    let (status, _, body) = outcome(house.modern("server/discover", json!({}))).await;
+    let (status, _, body) = outcome("discover", house.modern("server/discover", json!({}))).await;
     let result = &body["result"];
     assert_eq!(status, 200, "{body}");
     assert!(
@@ -192,7 +195,7 @@ async fn every_revision_is_greeted() {
         "{body}"
     );
 
-    let (_, _, body) = outcome(house.modern("tools/list", json!({}))).await;
+    let (_, _, body) = outcome("list", house.modern("tools/list", json!({}))).await;
     assert_eq!(body["result"]["resultType"], "complete");
     assert_eq!(body["result"]["cacheScope"], "private");
     assert!(body["result"]["ttlMs"].as_u64().unwrap() > 0);
