@@ -25,6 +25,9 @@ impl Npm {
                     "--no-fund",
                     "--ignore-scripts",
                     "--loglevel=error",
+                    // Where there is no network, nobody wants to wait for it.
+                    "--fetch-retries=1",
+                    "--fetch-retry-mintimeout=1000",
                 ])
                 .current_dir(dir))?;
             // The package `node` fetches the binary for this machine when it is told to.
@@ -75,6 +78,7 @@ pub fn python(package: &str) -> Option<PathBuf> {
             "install",
             "--quiet",
             "--disable-pip-version-check",
+            "--retries=1",
             package,
         ]))
     })?;
