@@ -14,6 +14,7 @@ use crate::context::{Context, Invocation};
 use crate::error::{Error, Kind, Result};
 use crate::output::Data;
 use crate::postgres::Cluster;
+use crate::project;
 use crate::schema;
 use crate::store::audit::Execution;
 use crate::store::needs_migration;
@@ -37,11 +38,11 @@ pub async fn run(
         ))),
         Err(error) => Err(schema::from_clap(&error)),
     };
-    call(app, path, leaf, parsed, params, invocation).await
+    call(app, path, leaf, parsed, params, None, invocation).await
 }
 
-/// Parses JSON arguments with the command's own parser, runs it and records the call; bad arguments
-/// are recorded too.
+/// Parses JSON arguments with the command's own parser, runs it, leaves in the answer the fields the
+/// caller wants, and records the call; bad arguments are recorded too.
 pub async fn run_json(
     app: &Arc<App>,
     path: &[&str],
@@ -58,12 +59,35 @@ pub async fn run_json(
             ))),
             Err(error) => Err(schema::from_clap(&error)),
         });
+    let fields = invocation.answer.fields.clone();
     call(
         app,
         path,
         leaf,
         parsed,
         Value::Object(given.clone()),
+        fields,
+        invocation,
+    )
+    .await
+}
+
+/// Records a call whose arguments were refused before it came to the command's own.
+pub async fn refuse(
+    app: &Arc<App>,
+    path: &[&str],
+    leaf: &Leaf,
+    given: &Map<String, Value>,
+    error: Error,
+    invocation: Invocation,
+) -> Answer {
+    call(
+        app,
+        path,
+        leaf,
+        Err(error),
+        Value::Object(given.clone()),
+        None,
         invocation,
     )
     .await
@@ -75,6 +99,7 @@ async fn call(
     leaf: &Leaf,
     command: Result<Box<dyn Runnable>>,
     params: Value,
+    fields: Option<String>,
     invocation: Invocation,
 ) -> Answer {
     let (started, clock) = (Utc::now(), Instant::now());
@@ -97,7 +122,7 @@ async fn call(
     let outcome = match command {
         Ok(command) => {
             let outcome = attempt(&cx, command.as_ref()).await;
-            strict(&cx, outcome)
+            strict(&cx, outcome).and_then(|data| only(data, fields.as_deref()))
         }
         Err(error) => Err(error),
     };
@@ -235,6 +260,16 @@ fn is_down(error: &Error) -> bool {
     std::error::Error::source(error)
         .and_then(|cause| cause.downcast_ref::<sqlx::Error>())
         .is_some_and(Cluster::is_down)
+}
+
+fn only(data: Data, fields: Option<&str>) -> Result<Data> {
+    match fields {
+        Some(fields) => Ok(Data {
+            json: project::fields(&data.json, fields)?,
+            ..data
+        }),
+        None => Ok(data),
+    }
 }
 
 fn strict(cx: &Context, outcome: Result<Data>) -> Result<Data> {

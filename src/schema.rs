@@ -204,10 +204,58 @@ fn unknown(command: &Command, name: &str) -> Error {
 /// Parses JSON arguments with the command's own parser.
 pub fn parse(command: Command, given: &Map<String, Value>) -> Result<ArgMatches> {
     let words = words(&command, given)?;
-    let command = command.no_binary_name(true).color(clap::ColorChoice::Never);
+    let mut command = command.no_binary_name(true).color(clap::ColorChoice::Never);
     command
-        .try_get_matches_from(words)
-        .map_err(|error| from_clap(&error))
+        .try_get_matches_from_mut(words)
+        .map_err(|error| in_json(&command, &error))
+}
+
+/// A parser's refusal for a caller that writes JSON: arguments have the names of the schema, and
+/// what each one takes is said.
+fn in_json(command: &Command, error: &clap::Error) -> Error {
+    let refused = from_clap(error);
+    let mut message = refused.message().to_owned();
+    let mut takes = Vec::new();
+    for arg in arguments(command) {
+        let (shown, name) = (arg.to_string(), arg.get_id().as_str());
+        if !message.contains(&shown) {
+            continue;
+        }
+        let (quoted, named) = (format!("`{shown}`"), format!("`{name}`"));
+        message = if message.contains(&quoted) {
+            message.replace(&quoted, &named)
+        } else {
+            message.replace(&shown, &named)
+        };
+        takes.push(format!("{named} ({}", what_it_takes(arg)));
+    }
+    let renamed = Error::usage(message);
+    match refused.hint_text() {
+        Some(hint) => renamed.hint(hint),
+        None if takes.is_empty() => renamed,
+        None => renamed.hint(format!("{}.", takes.join("; "))),
+    }
+}
+
+fn what_it_takes(arg: &Arg) -> String {
+    let property = property(arg);
+    let one = property.get("items").unwrap_or(&property);
+    let mut text = one
+        .get("type")
+        .and_then(Value::as_str)
+        .unwrap_or("string")
+        .to_owned();
+    if let (Some(min), Some(max)) = (one.get("minimum"), one.get("maximum")) {
+        text.push_str(&format!(" from {min} to {max}"));
+    }
+    if let Some(choices) = one.get("enum").and_then(Value::as_array) {
+        let choices: Vec<_> = choices.iter().filter_map(Value::as_str).collect();
+        text.push_str(&format!(", one of {}", choices.join(", ")));
+    }
+    match arg.get_help() {
+        Some(help) => format!("{text}): {}", help.to_string().trim_end_matches('.')),
+        None => format!("{text})"),
+    }
 }
 
 /// A parser's refusal as one of our errors: what is wrong, and the near word if there is one.

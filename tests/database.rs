@@ -32,6 +32,24 @@ pub async fn fresh() -> PgConnectOptions {
     server.database(&name)
 }
 
+/// The same as a URL, for another process.
+pub fn url(options: &PgConnectOptions) -> String {
+    let name = options.get_database().unwrap_or_default();
+    match options.get_socket() {
+        Some(dir) => format!(
+            "postgres://{}@localhost/{name}?host={}",
+            options.get_username(),
+            dir.display()
+        ),
+        None => {
+            let url = std::env::var("MEDTAINER_TEST_DATABASE_URL").expect("the server was given");
+            let (base, query) = url.split_once('?').unwrap_or((&url, ""));
+            let server = base.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+            format!("{server}/{name}?{query}")
+        }
+    }
+}
+
 /// A business in that database, not yet migrated.
 pub fn store(options: &PgConnectOptions, business: &str) -> Store {
     Store::new(

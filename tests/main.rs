@@ -5,15 +5,18 @@
     reason = "tests speak to whoever runs them"
 )]
 
+mod contract;
 mod daemon;
 mod database;
 mod freshness;
 mod front;
 mod ghl_sandbox;
 mod laws;
+mod mcp;
 mod people;
 mod postgres;
 mod provider_path;
+mod registry;
 mod store;
 mod sync;
 mod terminal;

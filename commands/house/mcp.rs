@@ -77,14 +77,7 @@ impl Chore for Serve {
             json!({ "mcp": format!("http://{}/mcp", bound.address) })
         ))?;
         host.printer.say("Serving; Ctrl-C ends it.");
-        serve(
-            host.app.clone(),
-            business,
-            bound,
-            &listen,
-            host.cancel.clone(),
-        )
-        .await?;
+        serve(server(host, business), bound, &listen, host.cancel.clone()).await?;
         host.app.close().await;
         Ok(Text::new(""))
     }
@@ -102,10 +95,14 @@ impl Chore for Stdio {
     async fn run(&self, host: &Host) -> Result<Self::Output> {
         // The database is not touched until a tool is called: clients start a process just to ask.
         let business = host.invocation()?.business;
-        mcp::stdio(Server::new(host.app.clone(), business), host.cancel.clone()).await?;
+        mcp::stdio(server(host, business), host.cancel.clone()).await?;
         host.app.close().await;
         Ok(Text::new(""))
     }
+}
+
+fn server(host: &Host, business: Business) -> Server {
+    Server::new(host.app.clone(), business, host.options.answer.clone())
 }
 
 async fn open(host: &Host) -> Result<Business> {
@@ -148,7 +145,7 @@ impl Chore for Tools {
     const EFFECT: Effect = Effect::Read;
 
     async fn run(&self, host: &Host) -> Result<Self::Output> {
-        let server = Server::new(host.app.clone(), Business::default());
+        let server = server(host, Business::default());
         let listed = server.tools().iter().map(|tool| Listed {
             id: tool.name.to_string(),
             title: tool.title.clone().unwrap_or_default(),

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -13,11 +14,12 @@ use rmcp::transport::streamable_http_server::session::never::NeverSessionManager
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
-use super::{Principal, Server, keys};
+use super::{Principal, Server, keys, late};
 use crate::app::App;
-use crate::error::{Error, Result};
-use crate::store::Business;
+use crate::error::{Error, Kind, Result};
+use crate::store::{Business, needs_migration};
 
 /// How the server is reached.
 #[derive(Debug, Clone)]
@@ -56,17 +58,20 @@ struct Gate {
     required: bool,
 }
 
-/// Serves until cancelled; calls under way get ten seconds to end.
+/// Web pages served from this machine, such as an inspector, may call; others may not.
+const ORIGINS: [&str; 3] = ["http://localhost", "http://127.0.0.1", "http://[::1]"];
+
+/// Serves until cancelled; calls under way are told to end, and answered.
 ///
 /// On another address than loopback every request needs an API key.
 pub async fn serve(
-    app: Arc<App>,
-    business: Business,
+    server: Server,
     bound: Bound,
     listen: &Listen,
     cancel: CancellationToken,
 ) -> Result<()> {
-    let server = Server::new(app.clone(), business);
+    let (app, business) = (server.0.app.clone(), server.0.business.clone());
+    let closed = CancellationToken::new();
     let mut hosts = vec![
         "localhost".to_owned(),
         "127.0.0.1".to_owned(),
@@ -78,11 +83,12 @@ pub async fn serve(
         .with_legacy_session_mode(false)
         .with_json_response(true)
         .with_allowed_hosts(hosts)
-        .with_allowed_origins(["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"])
+        .with_allowed_origins(ORIGINS.map(|origin| format!("{origin}:*")))
         .enforce_origin_validation()
-        .with_cancellation_token(cancel.child_token());
+        .with_cancellation_token(closed.clone());
+    let handler = server.clone();
     let service = StreamableHttpService::new(
-        move || Ok(server.clone()),
+        move || Ok(handler.clone()),
         Arc::new(NeverSessionManager::default()),
         config,
     );
@@ -92,9 +98,12 @@ pub async fn serve(
     };
     let router = axum::Router::new()
         .route_service("/mcp", service)
+        .layer(middleware::from_fn(late::begin_in_time))
         .layer(middleware::from_fn_with_state(gate, admit))
+        .layer(for_pages())
+        .layer(middleware::map_response(hang_up_unread))
         .route("/health", get(|| async { "ok\n" }))
-        .route("/ready", get(ready).with_state(app));
+        .route("/ready", get(ready).with_state((app, business)));
     let listener = bound.listener.tap_io(|stream| {
         // Replies in several small writes would wait for the peer's delayed acknowledgement.
         if let Err(e) = stream.set_nodelay(true) {
@@ -104,19 +113,52 @@ pub async fn serve(
     let asked = cancel.clone();
     let serving = axum::serve(listener, router)
         .with_graceful_shutdown(async move { asked.cancelled().await });
+    // A connection whose client does not read its answer must not keep the process.
     let late = async {
         cancel.cancelled().await;
-        tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+        server.end().await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
     };
-    tokio::select! {
+    let done = tokio::select! {
         done = serving.into_future() => done.map_err(|e| Error::internal("the server stopped").because(e)),
         () = late => Ok(()),
-    }
+    };
+    closed.cancel();
+    server.end().await;
+    done
 }
 
-async fn ready(State(app): State<Arc<App>>) -> Response {
+/// A connection whose request was not read to its end cannot carry another one, and the client is
+/// told, lest it sends one.
+async fn hang_up_unread(mut response: Response) -> Response {
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// What browsers ask before a page may call.
+fn for_pages() -> CorsLayer {
+    let local = |origin: &HeaderValue, _: &axum::http::request::Parts| {
+        let origin = origin.to_str().unwrap_or_default();
+        ORIGINS.iter().any(|ours| {
+            origin
+                .strip_prefix(ours)
+                .is_some_and(|port| port.is_empty() || port.starts_with(':'))
+        })
+    };
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(local))
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers([header::WWW_AUTHENTICATE])
+}
+
+async fn ready(State((app, business)): State<(Arc<App>, Business)>) -> Response {
     let check = async {
-        let desk = app.desk(&Business::default()).await?;
+        let desk = app.desk(&business).await?;
         let (have, want) = desk.store.versions().await?;
         Ok::<_, Error>(have == Some(want))
     };
@@ -143,14 +185,14 @@ async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Re
                 request.extensions_mut().insert(Principal(name));
                 next.run(request).await
             }
-            Ok(None) => refused("the API key is not valid"),
+            Ok(None) => refused("the API key is not valid", "Bearer error=\"invalid_token\""),
             Err(_) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "keys cannot be checked: the database does not answer\n",
             )
                 .into_response(),
         },
-        None if gate.required => refused("this server needs an API key"),
+        None if gate.required => refused("this server needs an API key", "Bearer"),
         None => next.run(request).await,
     }
 }
@@ -176,12 +218,21 @@ fn presented(headers: &HeaderMap) -> Option<String> {
 
 async fn name_of(app: &App, key: &str) -> Result<Option<String>> {
     let desk = app.desk(&Business::default()).await?;
-    let mut conn = desk.store.acquire().await?;
-    keys::check(&mut conn, key).await
+    let check = async || -> Result<Option<String>> {
+        let mut conn = desk.store.acquire().await?;
+        keys::check(&mut conn, key).await
+    };
+    match check().await {
+        // The server may work for another business, and this one's tables not be there yet.
+        Err(error) if needs_migration(&error) => desk.store.prepare().await?,
+        Err(error) if error.kind() == Kind::Unavailable => app.ensure_database(&|_| {}).await?,
+        done => return done,
+    }
+    check().await
 }
 
-fn refused(why: &str) -> Response {
-    let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+fn refused(why: &str, challenge: &'static str) -> Response {
+    let challenge = [(header::WWW_AUTHENTICATE, challenge)];
     let text = format!("{why}; `medtainer mcp keys create NAME` makes one, send it as X-API-Key\n");
     (StatusCode::UNAUTHORIZED, challenge, text).into_response()
 }

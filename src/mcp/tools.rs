@@ -1,0 +1,122 @@
+//! A command as a tool: its definition, and its arguments apart from the options of every read.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use clap::builder::Resettable;
+use clap::{Args, FromArgMatches};
+use rmcp::model::{JsonObject, Tool, ToolAnnotations};
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value};
+
+use crate::answer;
+use crate::cli::options::AnswerOptions;
+use crate::command::Effect;
+use crate::error::Result;
+use crate::schema;
+use crate::tree::{self, Leaf};
+
+/// The options a read takes besides its own arguments. The environment belongs to whoever started
+/// the server; a caller is not to be refused for what is in it.
+fn options_command() -> clap::Command {
+    AnswerOptions::augment_args(clap::Command::new("options"))
+        .mut_args(|arg| arg.env(Resettable::Reset))
+}
+
+/// What was given, as the options of a read and the arguments of the command; where nothing is said
+/// about freshness, the `usual` holds.
+pub fn split(
+    leaf: &Leaf,
+    given: &Map<String, Value>,
+    usual: &AnswerOptions,
+) -> Result<(AnswerOptions, Map<String, Value>)> {
+    let usual = AnswerOptions {
+        fields: None,
+        ..usual.clone()
+    };
+    if leaf.effect != Effect::Read {
+        return Ok((usual, given.clone()));
+    }
+    let command = options_command();
+    let (options, given): (Map<_, _>, Map<_, _>) =
+        given.clone().into_iter().partition(|(name, _)| {
+            schema::arguments(&command).any(|arg| arg.get_id() == name.as_str())
+        });
+    let matches = schema::parse(command, &options)?;
+    let options =
+        AnswerOptions::from_arg_matches(&matches).map_err(|error| schema::from_clap(&error))?;
+    if options.fresh || options.offline || options.max_age.is_some() {
+        return Ok((options, given));
+    }
+    Ok((
+        AnswerOptions {
+            fields: options.fields,
+            ..usual
+        },
+        given,
+    ))
+}
+
+/// A command as a tool.
+pub fn tool(path: &[&str], leaf: &Leaf) -> Tool {
+    let command = leaf.clap();
+    let mut input = schema::input(&command);
+    if leaf.effect == Effect::Read
+        && let Some(Value::Object(properties)) = input.get_mut("properties")
+        && let Some(Value::Object(options)) = schema::input(&options_command()).remove("properties")
+    {
+        properties.extend(options);
+    }
+    let title = command
+        .get_about()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let description = command
+        .get_long_about()
+        .map(ToString::to_string)
+        .unwrap_or_else(|| title.clone());
+    let mut tool = Tool::new(
+        Cow::Owned(tree::tool_name(path)),
+        description,
+        Arc::new(input),
+    );
+    tool.title = Some(title.clone());
+    tool.output_schema = Some(Arc::new(output(leaf)));
+    let mut annotations = ToolAnnotations::default();
+    annotations.title = Some(title);
+    annotations.read_only_hint = Some(leaf.effect == Effect::Read);
+    annotations.destructive_hint = Some(leaf.effect == Effect::Destroy);
+    annotations.idempotent_hint = Some(leaf.effect <= Effect::Local);
+    annotations.open_world_hint = Some(leaf.effect >= Effect::Write);
+    tool.annotations = Some(annotations);
+    tool
+}
+
+fn output(leaf: &Leaf) -> JsonObject {
+    let mut generator = SchemaSettings::draft2020_12()
+        .with(|settings| settings.inline_subschemas = true)
+        .into_generator();
+    let mut data = (leaf.output)(&mut generator).to_value();
+    loosen(&mut data);
+    match answer::schema(data) {
+        Value::Object(schema) => schema,
+        _ => JsonObject::new(),
+    }
+}
+
+/// Takes out what `fields` may leave out, and what costs tokens and tells nothing.
+fn loosen(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            // A property may be called like a keyword; keywords here are never objects.
+            for noise in ["required", "title", "$schema", "format", "minimum"] {
+                if map.get(noise).is_some_and(|value| !value.is_object()) {
+                    map.remove(noise);
+                }
+            }
+            map.values_mut().for_each(loosen);
+        }
+        Value::Array(values) => values.iter_mut().for_each(loosen),
+        _ => {}
+    }
+}

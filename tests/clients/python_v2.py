@@ -1,0 +1,38 @@
+"""The Python SDK 2.x: python python_v2.py URL"""
+import asyncio
+import json
+import sys
+
+from mcp import Client
+from mcp.shared.exceptions import MCPError
+
+
+async def main(url):
+    progress = []
+
+    async def note(done, total, message):
+        progress.append(done)
+
+    async with Client(url) as client:
+        version = client.protocol_version
+        tools = (await client.list_tools()).tools
+        synced = await client.call_tool("ghl_sync", {"full": True}, progress_callback=note)
+        contacts = await client.call_tool("ghl_contacts", {"limit": 2, "fields": "id,name"})
+        refused = await client.call_tool("ghl_contacts", {"limit": 0})
+        try:
+            await client.call_tool("nope", {})
+            unknown = None
+        except MCPError as error:
+            unknown = error.error.code
+    print(json.dumps({
+        "version": version,
+        "tools": [tool.name for tool in tools],
+        "progress": progress,
+        "fetched": synced.structured_content["data"]["fetched"],
+        "items": contacts.structured_content["data"]["items"],
+        "refused": refused.is_error and refused.content[0].text,
+        "unknown": unknown,
+    }))
+
+
+asyncio.run(main(sys.argv[1]))

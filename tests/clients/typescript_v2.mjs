@@ -1,0 +1,24 @@
+// The TypeScript client of 2026-07-28: node typescript_v2.mjs auto|legacy URL
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+
+const [, , mode, url] = process.argv;
+const client = new Client({ name: 'tests', version: '1' }, { versionNegotiation: { mode } });
+await client.connect(new StreamableHTTPClientTransport(new URL(url)));
+const { tools } = await client.listTools();
+const call = (name, args, options) => client.callTool({ name, arguments: args }, options);
+
+const progress = [];
+const synced = await call('ghl_sync', { full: true }, { onprogress: (step) => progress.push(step.progress) });
+const contacts = await call('ghl_contacts', { limit: 2, fields: 'id,name' });
+const refused = await call('ghl_contacts', { limit: 0 });
+const unknown = await call('nope', {}).then(() => null, (error) => error.code);
+console.log(JSON.stringify({
+  version: client.getNegotiatedProtocolVersion(),
+  tools: tools.map((tool) => tool.name),
+  progress,
+  fetched: synced.structuredContent.data.fetched,
+  items: contacts.structuredContent.data.items,
+  refused: refused.isError && refused.content[0].text,
+  unknown,
+}));
+await client.close();

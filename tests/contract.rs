@@ -1,0 +1,312 @@
+//! Our requests against GoHighLevel's own description, served by a mock we did not write.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use axum::extract::{Request, State};
+use axum::response::IntoResponse;
+use serde_json::{Value, json};
+
+use crate::database;
+use crate::registry::{self, Npm};
+
+const LOCATION: &str = "LOC0000000000000001";
+
+/// A provider that notes what it is asked.
+struct Prism {
+    child: Child,
+    log: Option<JoinHandle<String>>,
+    url: String,
+}
+
+impl Prism {
+    /// Serves a description; a request that breaks its rules is answered with an error.
+    fn serve(npm: &Npm, description: &Path) -> Prism {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let mut child = npm
+            .command("prism")
+            .args([
+                "mock",
+                "--errors",
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &port.to_string(),
+            ])
+            .arg(description)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("Prism is listening") {
+            line.clear();
+            assert_ne!(
+                output.read_line(&mut line).unwrap(),
+                0,
+                "prism did not start"
+            );
+        }
+        let log = std::thread::spawn(move || {
+            let mut log = String::new();
+            output.read_to_string(&mut log).ok();
+            log
+        });
+        Prism {
+            child,
+            log: Some(log),
+            url: format!("http://127.0.0.1:{port}"),
+        }
+    }
+
+    /// Ends it and returns what it said of each request.
+    fn log(mut self) -> String {
+        self.child.kill().unwrap();
+        self.log.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Prism {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// A medtainer of its own whose GoHighLevel is at `url`.
+struct Shell {
+    home: tempfile::TempDir,
+    database: String,
+    url: String,
+    token: &'static str,
+}
+
+impl Shell {
+    async fn new(url: &str) -> Shell {
+        let database = database::url(&database::fresh().await);
+        Shell {
+            home: tempfile::tempdir().unwrap(),
+            database,
+            url: url.to_owned(),
+            token: "pit-00000000",
+        }
+    }
+
+    /// The answer of a command and its exit code.
+    async fn run(&self, words: &str) -> (Value, i32) {
+        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_medtainer"))
+            .args(words.split(' '))
+            .arg("--json")
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("MEDTAINER_HOME", self.home.path().join("home"))
+            .env("DATABASE_URL", &self.database)
+            .env("MEDTAINER_GHL_URL", &self.url)
+            .env("MEDTAINER_GHL_TOKEN", self.token)
+            .env("MEDTAINER_GHL_LOCATION", LOCATION)
+            .output()
+            .await
+            .unwrap();
+        let answer = serde_json::from_slice(&output.stdout).expect("JSON on stdout");
+        (answer, output.status.code().unwrap())
+    }
+
+    /// Everything that asks GoHighLevel; returns how many requests that took.
+    async fn do_everything(&self) -> u64 {
+        let mut calls = 0;
+        for (words, check) in [
+            ("ghl contacts --fresh", ("source", "live")),
+            // The second run asks for changes alone: a filter, and another order.
+            ("ghl sync", ("source", "live")),
+            ("ghl sync --full", ("source", "live")),
+            ("ghl contacts --fresh --limit 1", ("source", "live")),
+            ("ghl search robert", ("source", "cached")),
+            ("ghl search ada --fresh", ("source", "live")),
+            ("ghl contact CON0000000000000001", ("source", "cached")),
+            (
+                "ghl contact CON0000000000000001 --fresh",
+                ("source", "live"),
+            ),
+        ] {
+            let (answer, code) = self.run(words).await;
+            assert_eq!(
+                (code, &answer["status"]),
+                (0, &json!("success")),
+                "{words}: {answer}"
+            );
+            assert_eq!(answer["metadata"][check.0], check.1, "{words}: {answer}");
+            calls += answer["metadata"]["calls"].as_u64().unwrap();
+            if words.contains("search") {
+                assert_eq!(answer["metadata"]["count"], 1, "{words}: {answer}");
+            }
+        }
+        let (synced, _) = self.run("ghl sync").await;
+        assert_eq!(synced["data"]["provider_total"], 2, "{synced}");
+        calls + synced["metadata"]["calls"].as_u64().unwrap()
+    }
+}
+
+/// The description beside the checkout, if it is there.
+fn shared() -> Option<PathBuf> {
+    let checkout =
+        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let path = Path::new(&checkout).join("../shared/apis/gohighlevel/openapi.mock.json");
+    if !path.exists() {
+        registry::skip(&format!(
+            "{} is not there, so prism has nothing to serve",
+            path.display()
+        ));
+        return None;
+    }
+    Some(path)
+}
+
+#[tokio::test]
+async fn a_mock_of_the_providers_description_accepts_every_request() {
+    let Some(description) = shared() else { return };
+    let Some(npm) = Npm::installed() else { return };
+    let prism = Prism::serve(&npm, &description);
+    let shell = Shell::new(&prism.url).await;
+    let calls = shell.do_everything().await;
+
+    // The mock can say no: a request without what it requires is an error in the same log.
+    let bad = reqwest::Client::new()
+        .post(format!("{}/contacts/search", prism.url))
+        .header("authorization", "Bearer x");
+    assert_eq!(
+        bad.json(&json!({ "locationId": LOCATION, "limit": 20 }))
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        422
+    );
+
+    let log = prism.log();
+    let (ours, bad) = log.rsplit_once("Request received").expect("a log");
+    let count = |words: &str| u64::try_from(ours.matches(words).count()).unwrap();
+    assert!(calls >= 6, "{calls} requests were sent");
+    assert_eq!(count("Request received"), calls, "{log}");
+    assert_eq!(
+        count("The request passed the validation rules"),
+        calls,
+        "{log}"
+    );
+    assert_eq!(count("Violation"), 0, "{log}");
+    assert!(bad.contains("Violation"), "{log}");
+}
+
+/// What was wrong with the requests so far.
+type Faults = Arc<Mutex<Vec<String>>>;
+
+/// Compares a request with the description, and answers it.
+async fn judge(
+    State((description, faults)): State<(Arc<Value>, Faults)>,
+    request: Request,
+) -> axum::response::Response {
+    let (head, body) = request.into_parts();
+    let (method, path) = (
+        head.method.as_str().to_lowercase(),
+        head.uri.path().to_owned(),
+    );
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    let described = if path == "/contacts/search" {
+        &path
+    } else {
+        "/contacts/{contactId}"
+    };
+    let operation = &description["paths"][described][&method];
+    let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+    let mut found = Vec::new();
+    if !operation.is_object() {
+        found.push("it is not described".to_owned());
+    }
+    let header = |name: &str| {
+        head.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
+    for (name, wanted) in [
+        ("version", "2021-07-28"),
+        ("authorization", "Bearer pit-00000000"),
+        ("accept", "application/json"),
+    ] {
+        if header(name) != wanted {
+            found.push(format!("{name}: {}", header(name)));
+        }
+    }
+    if head.uri.query().is_some() {
+        found.push(format!("query: {:?}", head.uri.query()));
+    }
+    if schema.is_object() {
+        if header("content-type") != "application/json" {
+            found.push(format!("content-type: {}", header("content-type")));
+        }
+        let whole = json!({ "allOf": [schema], "components": description["components"] });
+        let validator = jsonschema::draft4::new(&whole).unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        found.extend(
+            validator
+                .iter_errors(&body)
+                .map(|e| format!("{e} at {} of {body}", e.instance_path())),
+        );
+    } else if !body.is_empty() {
+        found.push("a body where none is described".to_owned());
+    }
+    faults.lock().unwrap().extend(
+        found
+            .into_iter()
+            .map(|fault| format!("{method} {path}: {fault}")),
+    );
+
+    let contact = |id: &str, first: &str| {
+        json!({
+            "id": id, "locationId": LOCATION, "firstName": first, "lastName": "Example", "tags": ["vip"],
+            "email": format!("{}@example.com", first.to_lowercase()), "dateAdded": "2026-01-02T03:04:05.000Z",
+            "dateUpdated": "2026-02-01T00:00:00.000Z", "searchAfter": [1_767_323_045_000_u64, id]
+        })
+    };
+    let contacts = [
+        contact("CON0000000000000001", "Ada"),
+        contact("CON0000000000000002", "Bob"),
+    ];
+    let answer = if method == "post" {
+        json!({ "contacts": contacts, "total": 2 })
+    } else {
+        json!({ "contact": contacts[0] })
+    };
+    axum::Json(answer).into_response()
+}
+
+/// The same without the mock and without the whole description: the extract and the jsonschema crate.
+#[tokio::test]
+async fn requests_keep_to_the_description() {
+    let description: Value = serde_json::from_str(include_str!("data/ghl-requests.json")).unwrap();
+    let faults = Faults::default();
+    let router = axum::Router::new()
+        .fallback(judge)
+        .with_state((Arc::new(description), faults.clone()));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(axum::serve(listener, router).into_future());
+
+    let mut shell = Shell::new(&url).await;
+    assert!(shell.do_everything().await >= 6);
+    assert_eq!(*faults.lock().unwrap(), [""; 0]);
+
+    // It can say no.
+    shell.token = "another";
+    shell.run("ghl sync").await;
+    assert!(faults.lock().unwrap()[0].contains("authorization"));
+    server.abort();
+}

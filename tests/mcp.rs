@@ -1,0 +1,9 @@
+//! The MCP face through its front door: the built binary, real Postgres, real HTTP, real clients.
+
+mod clients;
+mod ends;
+mod house;
+mod keys;
+mod stdio;
+mod tools;
+mod wire;

@@ -1,0 +1,223 @@
+//! Calls that last: progress, the first byte, clients that hang up, a server that is told to end.
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
+
+use super::house::{Home, House, events};
+
+const SERVE: &[&str] = &["mcp", "serve", "--listen", "127.0.0.1:0"];
+
+fn sync() -> Value {
+    json!({ "name": "ghl_sync", "arguments": { "full": true }, "_meta": { "progressToken": "p-1" } })
+}
+
+#[tokio::test]
+async fn progress_grows_and_ends_with_the_result() {
+    let (home, _provider) =
+        Home::with_provider(&["--records", "3000", "--trouble", "ghl:slow=0.3"]).await;
+    let house = House::start(home, SERVE).await;
+    for request in [
+        house.legacy("tools/call", sync()),
+        house.modern("tools/call", sync()),
+    ] {
+        let reply = request.send().await.unwrap();
+        assert!(
+            reply.headers()["content-type"]
+                .to_str()
+                .unwrap()
+                .starts_with("text/event-stream")
+        );
+        let messages = events(&reply.text().await.unwrap());
+        let (result, progress) = messages.split_last().unwrap();
+        assert_eq!(
+            result["result"]["structuredContent"]["data"]["fetched"], 3000,
+            "{result}"
+        );
+        assert!(
+            progress.len() >= 4,
+            "six pages of 300 ms each: {progress:?}"
+        );
+        let mut last = -1.0;
+        for message in progress {
+            assert_eq!(
+                message["method"], "notifications/progress",
+                "nothing follows the result: {message}"
+            );
+            assert_eq!(message["params"]["progressToken"], "p-1");
+            let now = message["params"]["progress"].as_f64().unwrap();
+            assert!(now > last, "{progress:?}");
+            last = now;
+        }
+        assert_eq!(
+            progress.last().unwrap()["params"]["progress"],
+            3000.0,
+            "the last step is told: {progress:?}"
+        );
+    }
+    // Who gives no token gets one answer and no stream.
+    let reply = house
+        .legacy("tools/call", json!({ "name": "ghl_sync", "arguments": {} }))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(reply.headers()["content-type"], "application/json");
+}
+
+#[tokio::test]
+async fn the_first_byte_of_a_slow_answer_is_not_late() {
+    let (home, _provider) =
+        Home::with_provider(&["--records", "10", "--trouble", "ghl:slow=8"]).await;
+    let house = House::start(home, SERVE).await;
+    let call = json!({ "name": "ghl_contacts", "arguments": { "limit": 1 } });
+    let slow = async |request: reqwest::RequestBuilder| {
+        let started = Instant::now();
+        let mut reply = request.send().await.unwrap();
+        let first = reply.chunk().await.unwrap().unwrap();
+        let waited = started.elapsed();
+        let mut text = String::from_utf8(first.to_vec()).unwrap();
+        while let Some(part) = reply.chunk().await.unwrap() {
+            text.push_str(std::str::from_utf8(&part).unwrap());
+        }
+        (waited, started.elapsed(), text)
+    };
+    let (legacy, modern) = tokio::join!(
+        slow(house.legacy("tools/call", call.clone())),
+        slow(house.modern("tools/call", call.clone()))
+    );
+    for (first, whole, text) in [legacy, modern] {
+        assert!(
+            first < Duration::from_secs(7),
+            "the first byte came after {first:?}"
+        );
+        assert!(whole > Duration::from_secs(7), "it was not slow: {whole:?}");
+        assert!(text.starts_with(": "), "a comment comes first: {text}");
+        let messages = events(&text);
+        assert_eq!(messages.len(), 1, "{text}");
+        assert_eq!(
+            messages[0]["result"]["structuredContent"]["status"], "success",
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_ends_its_call() {
+    let (home, _provider) =
+        Home::with_provider(&["--records", "20000", "--trouble", "ghl:slow=0.5"]).await;
+    let house = House::start(home, SERVE).await;
+    // Once before anything was said, once in the middle of a stream.
+    let mut quiet = sync();
+    quiet.as_object_mut().unwrap().remove("_meta");
+    for (calls, call) in [quiet, sync()].into_iter().enumerate() {
+        let asked = house.modern("tools/call", call).send();
+        let hung_up = tokio::time::timeout(Duration::from_millis(1_500), async {
+            let mut stream = asked.await.unwrap().bytes_stream();
+            while stream.next().await.is_some() {}
+        });
+        assert!(hung_up.await.is_err(), "it lasts longer");
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while house.home.trail().await.len() == calls {
+            assert!(
+                Instant::now() < deadline,
+                "the call goes on though nobody listens"
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    for row in house.home.trail().await {
+        assert_eq!(
+            row,
+            (
+                "gohighlevel.sync_all_contacts".into(),
+                Some("mcp".into()),
+                None,
+                Some("unavailable".into())
+            )
+        );
+    }
+    let mut conn = PgConnection::connect_with(&house.home.database)
+        .await
+        .unwrap();
+    let state: String = sqlx::query_scalar("select state from sync_runs order by id desc limit 1")
+        .fetch_one(&mut conn)
+        .await
+        .unwrap();
+    assert_eq!(
+        state, "stopped",
+        "what came in is kept, and the next sync goes on from there"
+    );
+}
+
+#[tokio::test]
+async fn told_to_end_it_answers_what_is_under_way_and_records_it() {
+    let (home, _provider) =
+        Home::with_provider(&["--records", "20000", "--trouble", "ghl:slow=0.5"]).await;
+    let mut house = House::start(home, SERVE).await;
+    let long = tokio::spawn(
+        house
+            .legacy("tools/call", json!({ "name": "ghl_sync", "arguments": {} }))
+            .send(),
+    );
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    house.served.signal(Signal::TERM);
+    let reply: Value = long
+        .await
+        .unwrap()
+        .expect("an answer")
+        .json()
+        .await
+        .unwrap();
+    let text = reply["result"]["content"][0]["text"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    assert!(text.contains("the sync was stopped after"), "{reply}");
+    assert!(house.served.ended().await.success());
+    let trail = house.home.trail().await;
+    assert_eq!(trail.len(), 1);
+    assert_eq!(trail[0].3.as_deref(), Some("unavailable"));
+}
+
+#[tokio::test]
+async fn told_to_end_it_loses_no_row_of_many_callers() {
+    let mut house = House::new().await;
+    house.call("ghl_contacts", json!({ "limit": 1 })).await;
+    let callers = (0..16).map(|_| {
+        let request = house.legacy(
+            "tools/call",
+            json!({ "name": "ghl_contacts", "arguments": { "limit": 1 } }),
+        );
+        tokio::spawn(async move {
+            let mut answered = 0_usize;
+            while let Ok(reply) = request.try_clone().unwrap().send().await {
+                let Ok(reply) = reply.json::<Value>().await else {
+                    break;
+                };
+                assert!(
+                    reply["result"]["structuredContent"]["metadata"]["execution_id"].is_i64(),
+                    "{reply}"
+                );
+                answered += 1;
+            }
+            answered
+        })
+    });
+    let callers: Vec<_> = callers.collect();
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    house.served.signal(Signal::INT);
+    assert!(house.served.ended().await.success());
+    let mut answered = 1;
+    for caller in callers {
+        answered += caller.await.unwrap();
+    }
+    let rows = house.home.trail().await.len();
+    assert!(answered > 16, "there was work: {answered}");
+    assert!(
+        rows >= answered,
+        "{answered} calls were answered and {rows} are recorded"
+    );
+}

@@ -1,0 +1,439 @@
+//! The tools: a list every client can read, answers that keep to their schemas, refusals a model can
+//! act on, and a row for each call.
+
+use std::collections::{HashMap, HashSet};
+
+use jsonschema::Validator;
+use serde_json::{Map, Value, json};
+
+use super::house::House;
+
+/// What the whole list may cost a model to read, at four bytes a token.
+const BUDGET: usize = 5_500;
+
+#[tokio::test]
+async fn the_list_can_be_read_by_every_client() {
+    let house = House::new().await;
+    let first: Value = house
+        .modern("tools/list", json!({}))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let second: Value = house
+        .modern("tools/list", json!({}))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(
+        first.to_string(),
+        second.to_string(),
+        "the order is always the same"
+    );
+    assert!(
+        first["result"].get("nextCursor").is_none(),
+        "one page: some clients read no second one"
+    );
+    let tools = first["result"]["tools"].as_array().unwrap();
+
+    let leaves = (medtainer::PRODUCT.tree)()
+        .leaves()
+        .into_iter()
+        .filter(|(_, leaf)| leaf.is_tool())
+        .count();
+    assert_eq!(tools.len(), leaves, "the whole tree, and nothing else");
+    assert!(tools.len() <= 256);
+    let mut names = HashSet::new();
+    for tool in tools {
+        let name = tool["name"].as_str().unwrap();
+        assert!(
+            !name.is_empty()
+                && name.len() <= 48
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'),
+            "{name}"
+        );
+        assert!(names.insert(name), "{name} is there twice");
+        for text in [
+            &tool["title"],
+            &tool["description"],
+            &tool["annotations"]["title"],
+        ] {
+            assert!(
+                text.as_str()
+                    .is_some_and(|text| !text.is_empty() && text.len() <= 2_048),
+                "{name}"
+            );
+        }
+        for hint in [
+            "readOnlyHint",
+            "destructiveHint",
+            "idempotentHint",
+            "openWorldHint",
+        ] {
+            assert!(tool["annotations"][hint].is_boolean(), "{name}: {hint}");
+        }
+        assert!(tool["inputSchema"].to_string().len() <= 16_384, "{name}");
+        assert_eq!(tool["inputSchema"]["additionalProperties"], false, "{name}");
+        for schema in [&tool["inputSchema"], &tool["outputSchema"]] {
+            assert_eq!(schema["type"], "object", "{name}");
+            for barred in ["oneOf", "anyOf", "allOf", "not", "if"] {
+                assert!(schema.get(barred).is_none(), "{name}: {barred} at the root");
+            }
+            assert!(jsonschema::meta::is_valid(schema), "{name}: {schema}");
+            let words = keys(schema);
+            assert!(
+                !words.contains("$schema") && !words.contains("$ref") && !words.contains("$defs"),
+                "{name}: {words:?}"
+            );
+        }
+    }
+    let tokens = first["result"]["tools"].to_string().len() / 4;
+    assert!(
+        tokens <= BUDGET,
+        "the list costs {tokens} tokens of {BUDGET}"
+    );
+
+    // What changes nothing anywhere says so, and nothing else does.
+    let reads: Vec<_> = tools
+        .iter()
+        .filter(|tool| tool["annotations"]["readOnlyHint"] == true)
+        .map(|tool| &tool["name"])
+        .collect();
+    assert_eq!(
+        reads,
+        [
+            "ghl_contacts",
+            "ghl_contact",
+            "ghl_search",
+            "ghl_sync_stats",
+            "quota"
+        ]
+    );
+}
+
+fn keys(value: &Value) -> HashSet<String> {
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .flat_map(|(key, value)| keys(value).into_iter().chain([key.clone()]))
+            .collect(),
+        Value::Array(values) => values.iter().flat_map(keys).collect(),
+        _ => HashSet::new(),
+    }
+}
+
+/// The validator of each tool's answers.
+async fn promises(house: &House) -> HashMap<String, Validator> {
+    let tools = house.tools().await;
+    let promise = |tool: &Value| {
+        (
+            tool["name"].as_str().unwrap().to_owned(),
+            jsonschema::validator_for(&tool["outputSchema"]).unwrap(),
+        )
+    };
+    tools.iter().map(promise).collect()
+}
+
+#[tokio::test]
+async fn answers_keep_to_their_schemas() {
+    let house = House::new().await;
+    let promises = promises(&house).await;
+    let contacts = house.call("ghl_contacts", json!({ "limit": 3 })).await;
+    let id = contacts["structuredContent"]["data"]["items"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let calls = [
+        ("ghl_contacts", json!({}), true),
+        (
+            "ghl_contacts",
+            json!({ "limit": 2, "fields": "id,name", "sort": "name", "tags": ["vip"] }),
+            true,
+        ),
+        (
+            "ghl_contacts",
+            json!({ "limit": 2, "query": "zzzzzzzzz" }),
+            true,
+        ),
+        (
+            "ghl_contacts",
+            json!({ "offline": true, "max_age": null }),
+            true,
+        ),
+        ("ghl_contacts", json!({ "fields": "id,nme" }), false),
+        ("ghl_contacts", json!({ "limit": 0 }), false),
+        ("ghl_contacts", json!({ "after": "no cursor" }), false),
+        ("ghl_contact", json!({ "who": id }), true),
+        (
+            "ghl_contact",
+            json!({ "who": id, "fields": "name,email" }),
+            true,
+        ),
+        ("ghl_contact", json!({ "who": "bob" }), false),
+        ("ghl_contact", json!({ "who": "Xyzzy Qwertyuiop" }), false),
+        ("ghl_contact", json!({}), false),
+        ("ghl_search", json!({ "text": "bob" }), true),
+        (
+            "ghl_search",
+            json!({ "text": "bob", "fields": "id,because" }),
+            true,
+        ),
+        ("ghl_search", json!({ "text": " " }), false),
+        (
+            "ghl_context",
+            json!({ "who": id, "nicknames": ["Boss"], "importance": 7 }),
+            true,
+        ),
+        ("ghl_context", json!({ "who": id, "importance": 11 }), false),
+        ("ghl_sync", json!({}), true),
+        ("ghl_sync", json!({ "full": true }), true),
+        ("ghl_sync", json!({ "force": true }), false),
+        ("ghl_sync_stats", json!({}), true),
+        (
+            "ghl_sync_stats",
+            json!({ "fields": "contacts,as_of" }),
+            true,
+        ),
+        ("quota", json!({}), true),
+    ];
+    let called: HashSet<_> = calls.iter().map(|(tool, ..)| (*tool).to_owned()).collect();
+    assert_eq!(
+        called,
+        promises.keys().cloned().collect(),
+        "every tool is called"
+    );
+    for (tool, arguments, works) in calls {
+        let result = house.call(tool, arguments.clone()).await;
+        let answer = &result["structuredContent"];
+        let problems: Vec<_> = promises[tool]
+            .iter_errors(answer)
+            .map(|e| format!("{} at {}", e, e.instance_path()))
+            .collect();
+        assert!(
+            problems.is_empty(),
+            "{tool} {arguments}: {problems:?}\n{answer}"
+        );
+        assert_eq!(result["isError"], !works, "{tool} {arguments}: {answer}");
+        assert_eq!(
+            answer["status"],
+            if works { "success" } else { "error" },
+            "{tool} {arguments}"
+        );
+        assert!(
+            answer["metadata"]["execution_id"].is_i64(),
+            "{tool} {arguments}: {answer}"
+        );
+        let text = result["content"][0]["text"].as_str().unwrap();
+        if works {
+            assert_eq!(
+                &serde_json::from_str::<Value>(text).unwrap(),
+                answer,
+                "the text says the same"
+            );
+            assert_eq!(answer["metadata"]["business"], "sandbox");
+        } else {
+            assert!(
+                text.starts_with(answer["error"]["kind"].as_str().unwrap()),
+                "{text}"
+            );
+            assert!(
+                text.contains(answer["error"]["message"].as_str().unwrap()),
+                "{text}"
+            );
+        }
+        if let Some(fields) = arguments["fields"].as_str().filter(|_| works) {
+            let data = &answer["data"];
+            let items = data["items"]
+                .as_array()
+                .cloned()
+                .unwrap_or_else(|| vec![data.clone()]);
+            for item in items {
+                assert_eq!(
+                    item.as_object().map(Map::len),
+                    Some(fields.split(',').count()),
+                    "{item}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_model_can_act_on_every_refusal() {
+    let house = House::new().await;
+    let cases: [(&str, Value, &[&str]); 15] = [
+        (
+            "ghl_contacts",
+            json!({ "limt": 5 }),
+            &["`limt`", "Did you mean `limit`?"],
+        ),
+        (
+            "ghl_contacts",
+            json!({ "colour": "red" }),
+            &["`colour`", "It takes: limit, after"],
+        ),
+        (
+            "ghl_contacts",
+            json!({ "limit": "abc" }),
+            &["`abc` for `limit`", "integer from 1 to 500"],
+        ),
+        (
+            "ghl_contacts",
+            json!({ "limit": 501 }),
+            &["`501` for `limit`", "1 to 500"],
+        ),
+        (
+            "ghl_contacts",
+            json!({ "limit": -1 }),
+            &["`-1` for `limit`", "1 to 500"],
+        ),
+        (
+            "ghl_contacts",
+            json!({ "limit": 1.5 }),
+            &["`1.5` for `limit`", "integer"],
+        ),
+        (
+            "ghl_contacts",
+            json!({ "limit": [1] }),
+            &["`limit` takes a single value"],
+        ),
+        (
+            "ghl_contacts",
+            json!({ "sort": "nam" }),
+            &["`nam` for `sort`", "changed, added, name", "`name`"],
+        ),
+        (
+            "ghl_contacts",
+            json!({ "max_age": "soon" }),
+            &["`soon` for `max_age`", "`15m`"],
+        ),
+        (
+            "ghl_contacts",
+            json!({ "fresh": "yes" }),
+            &["`fresh` takes true or false"],
+        ),
+        (
+            "ghl_contacts",
+            json!({ "fresh": true, "offline": true }),
+            &["`fresh` cannot be used with `offline`"],
+        ),
+        (
+            "ghl_contacts",
+            json!({ "fields": "nme" }),
+            &["no field `nme`", "id, name, company"],
+        ),
+        (
+            "ghl_contact",
+            json!({}),
+            &["not provided: `who`", "e-mail address"],
+        ),
+        (
+            "ghl_sync",
+            json!({ "force": true }),
+            &["not provided: `full`"],
+        ),
+        // Many clients show a model the text alone.
+        (
+            "ghl_contact",
+            json!({ "who": "bob" }),
+            &["may be any of", "Give the id", "\"candidates\":[{\"id\":"],
+        ),
+    ];
+    let count = cases.len();
+    for (tool, arguments, wanted) in cases {
+        let result = house.call(tool, arguments.clone()).await;
+        assert_eq!(result["isError"], true, "{tool} {arguments}");
+        let text = result["content"][0]["text"].as_str().unwrap();
+        for part in wanted {
+            assert!(
+                text.contains(part),
+                "{tool} {arguments} should say {part:?}: {text}"
+            );
+        }
+        assert!(
+            !text.contains("--"),
+            "words of a shell mean nothing to a model: {text}"
+        );
+    }
+    let trail = house.home.trail().await;
+    assert_eq!(trail.len(), count, "refused calls are in the trail too");
+    for (tool, caller, principal, error) in trail {
+        assert_eq!(
+            (caller.as_deref(), principal),
+            (Some("mcp"), None),
+            "{tool}"
+        );
+        assert!(
+            matches!(error.as_deref(), Some("usage" | "conflict")),
+            "{tool}: {error:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_names_of_the_old_system_answer() {
+    let house = House::new().await;
+    let listed = house.tools().await;
+    for (tool, catalog) in [
+        ("ghl_contacts", "gohighlevel.read_contacts"),
+        ("ghl_sync", "gohighlevel.sync_all_contacts"),
+    ] {
+        assert!(!listed.iter().any(|tool| tool["name"] == catalog));
+        for name in [tool, catalog, &catalog.replace('.', "_")] {
+            for request in [
+                house.legacy("tools/call", json!({ "name": name })),
+                house.modern("tools/call", json!({ "name": name })),
+            ] {
+                let reply: Value = request.send().await.unwrap().json().await.unwrap();
+                assert_eq!(
+                    reply["result"]["structuredContent"]["status"], "success",
+                    "{name}: {reply}"
+                );
+            }
+        }
+    }
+    let trail = house.home.trail().await;
+    assert_eq!(
+        trail
+            .iter()
+            .filter(|row| row.0 == "gohighlevel.read_contacts")
+            .count(),
+        6,
+        "{trail:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_environment_of_the_server_is_not_a_callers_argument() {
+    let mut home = super::house::Home::new().await;
+    home.env = vec![
+        ("MEDTAINER_FIELDS".into(), "id".into()),
+        ("MEDTAINER_OFFLINE".into(), "1".into()),
+    ];
+    let house = House::start(
+        home,
+        &["--sandbox", "mcp", "serve", "--listen", "127.0.0.1:0"],
+    )
+    .await;
+    // Started offline: with nothing cached there is nothing to show, and it says so.
+    let offline = house.call("ghl_contacts", json!({})).await;
+    assert_eq!(
+        offline["structuredContent"]["metadata"]["complete"], false,
+        "{offline}"
+    );
+    let live = house
+        .call("ghl_contacts", json!({ "fresh": true, "limit": 1 }))
+        .await;
+    let first = &live["structuredContent"]["data"]["items"][0];
+    assert!(
+        first["id"].is_string() && first.get("name").is_some(),
+        "{live}"
+    );
+}
