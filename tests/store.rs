@@ -226,7 +226,7 @@ async fn every_statement_fits_the_tables() {
         &[medtainer_core::mcp::keys::STATEMENTS],
         &[medtainer::ghl::lessons::STATEMENTS],
         &[medtainer::ghl::lookup::STATEMENTS],
-        &[medtainer_core::daemon::STATEMENTS],
+        medtainer_core::daemon::STATEMENTS,
     ]
     .concat();
     let core = core

@@ -7,6 +7,7 @@
 
 pub mod due;
 mod plan;
+mod report;
 mod run;
 mod store;
 
@@ -19,9 +20,13 @@ use tokio_cron_scheduler::{Job, JobScheduler};
 use tokio_util::sync::CancellationToken;
 
 pub use self::plan::{Plan, find, plans};
+pub use self::report::{Run, Standing, run as recorded, runs, standings};
 use self::run::Site;
 use self::store::{Found, Me};
-pub use self::store::{Run, STATEMENTS, Standing, now, register, run as recorded, runs, standings};
+pub use self::store::{now, register};
+
+/// Every statement of the daemon, for the test that describes them all.
+pub const STATEMENTS: &[&[(&str, &str)]] = &[store::STATEMENTS, report::STATEMENTS];
 
 use crate::app::App;
 use crate::cli::options::AnswerOptions;
