@@ -1,7 +1,10 @@
 //! medtainer through its front door.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests speak to whoever runs them")]
 
 mod database;
+mod front;
 mod ghl_sandbox;
+mod laws;
 mod people;
 mod postgres;
 mod provider_path;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::lessons::{self, Lesson, Taught};
 use super::{store, types, who};
 
-/// Teach medtainer what you know of a contact: nicknames, aliases, notes, importance
+/// Teach what you know of a contact: nicknames, aliases, notes, importance
 ///
 /// What is given is added to what is there; a note replaces the note. Searches use it at once.
 /// With nothing to add it shows what is known.
