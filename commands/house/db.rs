@@ -165,7 +165,7 @@ impl Row for Migrated {
     ];
 }
 
-/// Bring the tables of a business up to date, as every command does when it must
+/// Bring the tables of a business up to date; every command does so when it has to
 #[derive(Debug, Args)]
 pub struct Migrate;
 

@@ -10,7 +10,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
+use clap::builder::Resettable;
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, FromArgMatches};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -152,7 +154,7 @@ pub fn main(product: &'static Product) -> ExitCode {
     let started = Instant::now();
     let args: Vec<OsString> = std::env::args_os().collect();
     let env = Env::of_process();
-    let matches = match command(product).try_get_matches_from(&args) {
+    let matches = match parse(product, &args, &env) {
         Ok(matches) => matches,
         Err(error) => return refuse(&error, &args, &env),
     };
@@ -165,8 +167,8 @@ pub fn main(product: &'static Product) -> ExitCode {
         Ok(options) => options,
         Err(error) => return refuse(&error, &args, &env),
     };
-    start_logging(&options, &env);
     let printer = Printer::new(options.clone(), &env);
+    start_logging(&options, &env, printer.colors_stderr());
     let serves = leaf.serves;
     let runtime = if serves {
         tokio::runtime::Builder::new_multi_thread()
@@ -310,6 +312,43 @@ fn failed(error: Error, started: Instant) -> Answer {
     finished(Err(error), started)
 }
 
+/// Parses the words. An empty variable is none, and a variable steps back where words say otherwise: to
+/// the parser the two would contradict each other.
+fn parse(product: &Product, args: &[OsString], env: &Env) -> Result<ArgMatches, clap::Error> {
+    let without = |command: clap::Command, names: &[String]| {
+        names.iter().fold(command, |command, name| {
+            command.mut_arg(name, |arg| arg.env(Resettable::Reset))
+        })
+    };
+    let (set, empty): (Vec<_>, Vec<_>) = Options::augment_args(clap::Command::new(product.name))
+        .get_arguments()
+        .filter_map(|arg| Some((arg.get_id().to_string(), arg.get_env()?.to_str()?.to_owned())))
+        .filter(|(_, variable)| std::env::var_os(variable).is_some())
+        .partition(|(_, variable)| env.get(variable).is_some());
+    let names = |pairs: Vec<(String, String)>| pairs.into_iter().map(|(name, _)| name).collect();
+    let (set, empty): (Vec<String>, Vec<String>) = (names(set), names(empty));
+    let command = without(command(product), &empty);
+    let contested = |group: &&&[&str]| group.iter().any(|name| set.iter().any(|set| set == name));
+    let groups: Vec<_> = options::RIVALS.iter().filter(contested).collect();
+    if groups.is_empty() {
+        return command.try_get_matches_from(args);
+    }
+    let rivals = |groups: &[&&[&str]]| -> Vec<String> {
+        groups.iter().flat_map(|group| group.iter().map(|name| (*name).to_owned())).collect()
+    };
+    let bare = without(command.clone(), &rivals(&groups));
+    let matches = bare.try_get_matches_from(args)?;
+    let mut leaf = &matches;
+    while let Some((_, below)) = leaf.subcommand() {
+        leaf = below;
+    }
+    let said = |group: &&&&[&str]| {
+        group.iter().any(|name| leaf.value_source(name) == Some(ValueSource::CommandLine))
+    };
+    let silent: Vec<_> = groups.iter().filter(said).copied().collect();
+    without(command, &rivals(&silent)).try_get_matches_from(args)
+}
+
 /// What a command line that does not parse ends with; help and version are answers.
 fn refuse(error: &clap::Error, args: &[OsString], env: &Env) -> ExitCode {
     let asks_for_json = args
@@ -322,7 +361,7 @@ fn refuse(error: &clap::Error, args: &[OsString], env: &Env) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // A pager that was closed early is no error.
-            let _ = error.print();
+            let _ = show(error, args, env);
             ExitCode::SUCCESS
         }
         _ => {
@@ -331,14 +370,36 @@ fn refuse(error: &clap::Error, args: &[OsString], env: &Env) -> ExitCode {
                 json.push('\n');
                 let _ = write_stdout(&json);
             }
-            let _ = error.print();
+            let _ = show(error, args, env);
             ExitCode::from(Kind::Usage.exit_code())
         }
     }
 }
 
+/// Prints what the parser has to say; it looks at the terminal, but not at our `--color`.
+fn show(error: &clap::Error, args: &[OsString], env: &Env) -> std::io::Result<()> {
+    use std::io::Write;
+    let said = |when: &str| {
+        let given = args.windows(2).any(|pair| pair[0] == "--color" && pair[1] == when);
+        given || args.iter().any(|arg| *arg == *format!("--color={when}"))
+    };
+    let named = said("never") || said("always") || said("auto");
+    let never = said("never") || !named && env.get("MEDTAINER_COLOR") == Some("never");
+    let always = said("always") || !named && env.get("MEDTAINER_COLOR") == Some("always");
+    let text = match (never, always) {
+        (true, _) => error.render().to_string(),
+        (_, true) => error.render().ansi().to_string(),
+        _ => return error.print(),
+    };
+    if error.use_stderr() {
+        std::io::stderr().write_all(text.as_bytes())
+    } else {
+        std::io::stdout().write_all(text.as_bytes())
+    }
+}
+
 /// Logs go to stderr: warnings by default, more with `-v`, or as `MEDTAINER_LOG` says.
-fn start_logging(options: &Options, env: &Env) {
+fn start_logging(options: &Options, env: &Env, color: bool) {
     use tracing_subscriber::EnvFilter;
     let default = if options.verbose {
         "info,medtainer_core=debug,medtainer=debug"
@@ -353,6 +414,7 @@ fn start_logging(options: &Options, env: &Env) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_target(false)
+        .with_ansi(color)
         .init();
 }
 

@@ -161,6 +161,10 @@ pub struct Options {
     pub color: Color,
 }
 
+/// Options of which one at most makes sense.
+pub(super) const RIVALS: &[&[&str]] =
+    &[&["fresh", "max_age", "offline"], &["json", "output"], &["quiet", "verbose"]];
+
 impl Options {
     /// How the answer is printed.
     pub fn format(&self) -> Format {

@@ -50,6 +50,11 @@ impl Printer {
         }
     }
 
+    /// Whether what is written to stderr may be coloured.
+    pub fn colors_stderr(&self) -> bool {
+        self.stderr_color
+    }
+
     /// Prints an answer, and says on stderr what the reader should know besides.
     pub fn answer(&self, answer: &Answer, view: View) -> Result<()> {
         let mut out = String::new();
@@ -266,7 +271,7 @@ impl Printer {
             ));
         }
         if let Some(next) = &meta.next {
-            parts.push(format!("more: --after {next}"));
+            parts.push(format!("more: --after {}", shell_word(next)));
         }
         if !parts.is_empty() {
             self.say(&parts.join(" · "));
@@ -332,6 +337,17 @@ impl Printer {
         } else {
             write_stderr(&format!("{label}: {text}\n"));
         }
+    }
+}
+
+/// A word that any shell reads as this text, for a person to copy.
+fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:,/@%+=".contains(c);
+    // A tilde means something only at the beginning of a word.
+    if text.chars().enumerate().all(|(i, c)| plain(c) || i > 0 && c == '~') {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 
