@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests speak to whoever runs them")]
 
 mod database;
+mod freshness;
 mod front;
 mod ghl_sandbox;
 mod laws;
@@ -10,4 +11,5 @@ mod postgres;
 mod provider_path;
 mod store;
 mod sync;
+mod terminal;
 mod vault;
