@@ -173,7 +173,13 @@ impl App {
                 Ok(connection) => Ok(connection.close().await?),
                 Err(error) => Err(unreachable(error)),
             },
-            Database::Private(cluster) => cluster.ensure(say).await,
+            Database::Private(cluster) => {
+                cluster.ensure(say).await?;
+                for desk in self.desks.lock().await.values() {
+                    desk.store.move_to(cluster.connect_options());
+                }
+                Ok(())
+            }
         }
     }
 

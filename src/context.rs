@@ -2,6 +2,8 @@
 //!
 //! A context belongs to one call. It collects what the envelope will say about the answer.
 
+mod relay;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -554,7 +556,7 @@ impl Context {
             busy,
             deadline,
             cancel: self.invocation.cancel.clone(),
-            progress: &Relay(self.invocation.watcher.as_ref()),
+            progress: &relay::Relay(self.invocation.watcher.as_ref()),
         };
         sync::run(&self.desk.store, feed.collection, source.as_ref(), &options).await
     }
@@ -584,22 +586,3 @@ const HELD: &str = "only dropping takes the connection out";
 
 /// How long a request may take in all where nobody said: waiting for the budget included.
 const PATIENCE: Duration = Duration::from_secs(3_600);
-
-/// Shows the steps of a sync to whoever watches the call.
-struct Relay<'a>(&'a dyn Watcher);
-
-impl sync::Progress for Relay<'_> {
-    fn step(&self, step: &sync::Step) {
-        let message = match (step.phase, step.resumed) {
-            (sync::Phase::Waiting, _) => "waiting for another process",
-            (sync::Phase::Fetching, false) => "fetching",
-            (sync::Phase::Fetching, true) => "going on",
-            (sync::Phase::Sweeping, _) => "looking for what is gone",
-        };
-        self.0.step(Step {
-            done: u64::try_from(step.fetched).unwrap_or_default(),
-            total: step.total.and_then(|total| u64::try_from(total).ok()),
-            message: message.to_owned(),
-        });
-    }
-}

@@ -322,7 +322,12 @@ fn parse(product: &Product, args: &[OsString], env: &Env) -> Result<ArgMatches, 
     };
     let (set, empty): (Vec<_>, Vec<_>) = Options::augment_args(clap::Command::new(product.name))
         .get_arguments()
-        .filter_map(|arg| Some((arg.get_id().to_string(), arg.get_env()?.to_str()?.to_owned())))
+        .filter_map(|arg| {
+            Some((
+                arg.get_id().to_string(),
+                arg.get_env()?.to_str()?.to_owned(),
+            ))
+        })
         .filter(|(_, variable)| std::env::var_os(variable).is_some())
         .partition(|(_, variable)| env.get(variable).is_some());
     let names = |pairs: Vec<(String, String)>| pairs.into_iter().map(|(name, _)| name).collect();
@@ -334,7 +339,10 @@ fn parse(product: &Product, args: &[OsString], env: &Env) -> Result<ArgMatches, 
         return command.try_get_matches_from(args);
     }
     let rivals = |groups: &[&&[&str]]| -> Vec<String> {
-        groups.iter().flat_map(|group| group.iter().map(|name| (*name).to_owned())).collect()
+        groups
+            .iter()
+            .flat_map(|group| group.iter().map(|name| (*name).to_owned()))
+            .collect()
     };
     let bare = without(command.clone(), &rivals(&groups));
     let matches = bare.try_get_matches_from(args)?;
@@ -343,7 +351,9 @@ fn parse(product: &Product, args: &[OsString], env: &Env) -> Result<ArgMatches, 
         leaf = below;
     }
     let said = |group: &&&&[&str]| {
-        group.iter().any(|name| leaf.value_source(name) == Some(ValueSource::CommandLine))
+        group
+            .iter()
+            .any(|name| leaf.value_source(name) == Some(ValueSource::CommandLine))
     };
     let silent: Vec<_> = groups.iter().filter(said).copied().collect();
     without(command, &rivals(&silent)).try_get_matches_from(args)
@@ -380,7 +390,9 @@ fn refuse(error: &clap::Error, args: &[OsString], env: &Env) -> ExitCode {
 fn show(error: &clap::Error, args: &[OsString], env: &Env) -> std::io::Result<()> {
     use std::io::Write;
     let said = |when: &str| {
-        let given = args.windows(2).any(|pair| pair[0] == "--color" && pair[1] == when);
+        let given = args
+            .windows(2)
+            .any(|pair| pair[0] == "--color" && pair[1] == when);
         given || args.iter().any(|arg| *arg == *format!("--color={when}"))
     };
     let named = said("never") || said("always") || said("auto");

@@ -162,8 +162,11 @@ pub struct Options {
 }
 
 /// Options of which one at most makes sense.
-pub(super) const RIVALS: &[&[&str]] =
-    &[&["fresh", "max_age", "offline"], &["json", "output"], &["quiet", "verbose"]];
+pub(super) const RIVALS: &[&[&str]] = &[
+    &["fresh", "max_age", "offline"],
+    &["json", "output"],
+    &["quiet", "verbose"],
+];
 
 impl Options {
     /// How the answer is printed.

@@ -344,7 +344,11 @@ impl Printer {
 fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:,/@%+=".contains(c);
     // A tilde means something only at the beginning of a word.
-    if text.chars().enumerate().all(|(i, c)| plain(c) || i > 0 && c == '~') {
+    if text
+        .chars()
+        .enumerate()
+        .all(|(i, c)| plain(c) || i > 0 && c == '~')
+    {
         text.to_owned()
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))

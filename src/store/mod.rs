@@ -13,7 +13,7 @@ pub mod redact;
 
 use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -38,7 +38,8 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     business: Business,
-    options: PgConnectOptions,
+    /// Changes when the server turns out to listen elsewhere than it did.
+    options: RwLock<PgConnectOptions>,
     pool: PgPool,
     migrator: &'static Migrator,
 }
@@ -52,13 +53,7 @@ impl Store {
         migrator: &'static Migrator,
         pool_size: u32,
     ) -> Store {
-        let on_socket = options.get_socket().is_some() || options.get_host().starts_with('/');
-        let mut options = options
-            .options([("search_path", business.search_path())])
-            .application_name("medtainer");
-        if on_socket {
-            options = options.ssl_mode(PgSslMode::Disable);
-        }
+        let options = own(options, &business);
         let pool = PgPoolOptions::new()
             .max_connections(pool_size)
             .min_connections(0)
@@ -67,10 +62,22 @@ impl Store {
             .connect_lazy_with(options.clone());
         Store(Arc::new(Inner {
             business,
-            options,
+            options: RwLock::new(options),
             pool,
             migrator,
         }))
+    }
+
+    /// Connects with these options from now on: a server that was started may listen elsewhere than
+    /// where nobody did.
+    pub fn move_to(&self, options: PgConnectOptions) {
+        let options = own(options, &self.0.business);
+        self.0.pool.set_connect_options(options.clone());
+        *self
+            .0
+            .options
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = options;
     }
 
     /// The pool; every connection sees the tables of this business only.
@@ -88,7 +95,7 @@ impl Store {
     }
 
     async fn knock(&self) -> Result<()> {
-        let options = &self.0.options;
+        let options = self.options();
         let (host, port) = (options.get_host(), options.get_port());
         let folder = options.get_socket().map(|path| path.as_path());
         let folder = folder.or_else(|| host.starts_with('/').then(|| Path::new(host)));
@@ -120,8 +127,12 @@ impl Store {
     }
 
     /// How a connection outside the pool is opened, search path included.
-    pub fn options(&self) -> &PgConnectOptions {
-        &self.0.options
+    pub fn options(&self) -> PgConnectOptions {
+        self.0
+            .options
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Makes the schema, the extensions and the tables, as far as they are missing.
@@ -155,6 +166,19 @@ impl Store {
 
 /// How long a server may take to accept a connection.
 const KNOCK: Duration = Duration::from_secs(5);
+
+/// The options with what makes a connection one of this business.
+fn own(options: PgConnectOptions, business: &Business) -> PgConnectOptions {
+    let on_socket = options.get_socket().is_some() || options.get_host().starts_with('/');
+    let options = options
+        .options([("search_path", business.search_path())])
+        .application_name("medtainer");
+    if on_socket {
+        options.ssl_mode(PgSslMode::Disable)
+    } else {
+        options
+    }
+}
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

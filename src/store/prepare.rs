@@ -70,7 +70,7 @@ async fn applied(conn: &mut PgConnection) -> Result<Option<i64>> {
 pub(super) async fn prepare(store: &Store) -> Result<()> {
     // A connection of its own, closed at the end: a migration that fails leaves its advisory lock
     // on the session, which must not go back to a pool.
-    let mut conn = PgConnection::connect_with(store.options())
+    let mut conn = PgConnection::connect_with(&store.options())
         .await
         .map_err(connecting)?;
     let done = migrate(store, &mut conn).await;

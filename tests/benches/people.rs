@@ -56,7 +56,7 @@ async fn run() {
         measure(&database, &made, queries).await;
         return;
     }
-    let database = database::migrated().await.options().clone();
+    let database = database::migrated().await.options();
     let mut conn = PgConnection::connect_with(&database)
         .await
         .expect("a connection");
@@ -93,8 +93,8 @@ fn argument(name: &str, otherwise: usize) -> usize {
 /// whatever else the machine does is felt by both.
 async fn index_cost(contacts: usize) {
     let made = Made::new(contacts);
-    let mut bare = connect(database::migrated().await.options()).await;
-    let mut indexed = connect(database::migrated().await.options()).await;
+    let mut bare = connect(&database::migrated().await.options()).await;
+    let mut indexed = connect(&database::migrated().await.options()).await;
     let no_trigger = "drop trigger people_contacts_changed on contacts";
     sqlx::raw_sql(no_trigger)
         .execute(&mut bare)
