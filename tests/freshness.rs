@@ -20,9 +20,18 @@ fn meta<'a>(answer: &'a Value, name: &str) -> &'a Value {
 fn a_young_cache_answers_without_a_call() {
     let (desk, provider) = synced();
     let before = provider.requests();
-    for words in ["ghl contacts", "ghl search bob", "ghl contacts --max-age 5m", "ghl contacts --offline"] {
+    for words in [
+        "ghl contacts",
+        "ghl search bob",
+        "ghl contacts --max-age 5m",
+        "ghl contacts --offline",
+    ] {
         let answer = desk.json(words);
-        assert_eq!((meta(&answer, "source"), meta(&answer, "calls")), (&json!("cached"), &json!(0)), "{words}");
+        assert_eq!(
+            (meta(&answer, "source"), meta(&answer, "calls")),
+            (&json!("cached"), &json!(0)),
+            "{words}"
+        );
         assert_eq!(meta(&answer, "warnings"), &json!([]), "{words}");
     }
     // 14 minutes are young, 16 are not.
@@ -32,22 +41,33 @@ fn a_young_cache_answers_without_a_call() {
     age(&desk, 16);
     let answer = desk.json("ghl contacts");
     assert_eq!(meta(&answer, "source"), "live");
-    assert!(meta(&answer, "calls").as_u64().unwrap() > 0 && provider.requests() > before, "{answer}");
+    assert!(
+        meta(&answer, "calls").as_u64().unwrap() > 0 && provider.requests() > before,
+        "{answer}"
+    );
     // And now it is young again.
     assert_eq!(meta(&desk.json("ghl contacts"), "source"), "cached");
 }
 
 /// Makes the last good sync so many minutes old.
 fn age(desk: &Desk, minutes: u32) {
-    desk.sql(&format!("update sync_state set last_success_at = now() - interval '{minutes} minutes'"));
+    desk.sql(&format!(
+        "update sync_state set last_success_at = now() - interval '{minutes} minutes'"
+    ));
 }
 
 #[test]
 fn asked_for_it_goes_live() {
     let (desk, provider) = synced();
-    let changed = provider.order("mutate", &json!({ "count": 1 }))["ids"][0].as_str().unwrap().to_owned();
+    let changed = provider.order("mutate", &json!({ "count": 1 }))["ids"][0]
+        .as_str()
+        .unwrap()
+        .to_owned();
     provider.order("settle", &json!({}));
-    for words in ["ghl contacts --limit 1 --max-age 0s", "ghl contacts --limit 1 --fresh"] {
+    for words in [
+        "ghl contacts --limit 1 --max-age 0s",
+        "ghl contacts --limit 1 --fresh",
+    ] {
         let before = provider.requests();
         let answer = desk.json(words);
         assert_eq!(meta(&answer, "source"), "live", "{words}");
@@ -57,7 +77,10 @@ fn asked_for_it_goes_live() {
     }
     let one = desk.json(&format!("ghl contact {changed} --fresh"));
     assert_eq!(meta(&one, "source"), "live");
-    assert!(one["data"]["data"]["city"].as_str().unwrap().contains('#'), "{one}");
+    assert!(
+        one["data"]["data"]["city"].as_str().unwrap().contains('#'),
+        "{one}"
+    );
 }
 
 #[test]
@@ -65,8 +88,14 @@ fn the_first_read_fetches() {
     let provider = Provider::start("--records 30 --no-limits");
     let desk = Desk::new(&provider);
     let answer = desk.json("ghl contacts --limit 500");
-    assert_eq!((meta(&answer, "source"), meta(&answer, "count")), (&json!("live"), &json!(30)));
-    assert_eq!((meta(&answer, "complete"), meta(&answer, "next")), (&json!(true), &Value::Null));
+    assert_eq!(
+        (meta(&answer, "source"), meta(&answer, "count")),
+        (&json!("live"), &json!(30))
+    );
+    assert_eq!(
+        (meta(&answer, "complete"), meta(&answer, "next")),
+        (&json!(true), &Value::Null)
+    );
     // Nor does a name need a sync first.
     let desk = Desk::new(&provider);
     let id = answer["data"]["items"][0]["id"].as_str().unwrap();
@@ -80,19 +109,33 @@ fn a_provider_that_is_down_leaves_what_is_known() {
     drop(provider);
     let down = desk.with("MEDTAINER_GHL_URL", &url);
     let said = down.run("ghl contacts --fresh").ends(7);
-    assert!(said.err.contains("error: GoHighLevel cannot be reached") && said.err.contains("hint: "), "{}", said.err);
+    assert!(
+        said.err.contains("error: GoHighLevel cannot be reached") && said.err.contains("hint: "),
+        "{}",
+        said.err
+    );
     assert!(said.out.is_empty(), "{}", said.out);
 
     let said = down.run("ghl contacts --max-age 0s --limit 500").ends(0);
     assert_eq!(said.out.lines().count(), 31);
-    assert!(said.err.contains("warning: ") && said.err.contains("this is what was known before"), "{}", said.err);
+    assert!(
+        said.err.contains("warning: ") && said.err.contains("this is what was known before"),
+        "{}",
+        said.err
+    );
     assert!(said.err.contains("STALE"), "{}", said.err);
     let answer = down.json("ghl contacts --max-age 0s");
     assert_eq!(meta(&answer, "source"), "stale");
-    assert_eq!(meta(&answer, "warnings").as_array().unwrap().len(), 1, "{answer}");
+    assert_eq!(
+        meta(&answer, "warnings").as_array().unwrap().len(),
+        1,
+        "{answer}"
+    );
     assert!(meta(&answer, "as_of").is_string());
 
-    let said = down.run("ghl contacts --max-age 0s --strict --json").ends(10);
+    let said = down
+        .run("ghl contacts --max-age 0s --strict --json")
+        .ends(10);
     assert_eq!(said.json()["error"]["kind"], "stale");
     // Young data is neither stale nor partial.
     down.run("ghl contacts --strict").ends(0);
@@ -108,17 +151,29 @@ fn offline_means_offline() {
     let desk = Desk::new(&provider);
     let said = desk.run("ghl contacts --offline --json").ends(0);
     let answer = said.json();
-    assert_eq!((meta(&answer, "complete"), meta(&answer, "calls")), (&json!(false), &json!(0)));
-    assert!(said.err.contains("warning: nothing was ever fetched completely"), "{}", said.err);
+    assert_eq!(
+        (meta(&answer, "complete"), meta(&answer, "calls")),
+        (&json!(false), &json!(0))
+    );
+    assert!(
+        said.err
+            .contains("warning: nothing was ever fetched completely"),
+        "{}",
+        said.err
+    );
     desk.run("ghl contacts --offline --strict").ends(10);
-    desk.run("ghl contact 00000000000000000000 --offline").ends(4);
+    desk.run("ghl contact 00000000000000000000 --offline")
+        .ends(4);
     assert_eq!(provider.requests(), 0);
 
     desk.run("ghl sync").ends(0);
     let before = provider.requests();
     age(&desk, 60 * 24 * 3);
     let answer = desk.json("ghl contacts --offline");
-    assert_eq!((meta(&answer, "source"), meta(&answer, "calls")), (&json!("stale"), &json!(0)));
+    assert_eq!(
+        (meta(&answer, "source"), meta(&answer, "calls")),
+        (&json!("stale"), &json!(0))
+    );
     desk.run("ghl contacts --offline --strict").ends(10);
     assert_eq!(provider.requests(), before);
 }
@@ -127,17 +182,50 @@ fn offline_means_offline() {
 fn the_environment_is_a_default_that_words_overrule() {
     let (desk, provider) = synced();
     let before = provider.requests();
-    let offline = desk.clone().with("MEDTAINER_OFFLINE", "1").with("MEDTAINER_OUTPUT", "csv");
+    let offline = desk
+        .clone()
+        .with("MEDTAINER_OFFLINE", "1")
+        .with("MEDTAINER_OUTPUT", "csv");
     age(&desk, 60);
-    assert!(offline.run("ghl contacts").ends(0).out.starts_with("id,name"));
+    assert!(
+        offline
+            .run("ghl contacts")
+            .ends(0)
+            .out
+            .starts_with("id,name")
+    );
     assert_eq!(provider.requests(), before);
-    assert_eq!(meta(&offline.json("ghl contacts --fresh"), "source"), "live");
-    let old = desk.clone().with("MEDTAINER_MAX_AGE", "1h").with("MEDTAINER_QUIET", "1");
+    assert_eq!(
+        meta(&offline.json("ghl contacts --fresh"), "source"),
+        "live"
+    );
+    let old = desk
+        .clone()
+        .with("MEDTAINER_MAX_AGE", "1h")
+        .with("MEDTAINER_QUIET", "1");
     assert_eq!(meta(&old.json("ghl contacts --fresh"), "source"), "live");
-    assert!(old.run("ghl contacts --fresh --verbose").ends(0).err.contains("asked a provider"));
-    assert_eq!(desk.clone().with("MEDTAINER_JSON", "1").run("ghl contacts -o csv").ends(0).out.lines().count(), 21);
+    assert!(
+        old.run("ghl contacts --fresh --verbose")
+            .ends(0)
+            .err
+            .contains("asked a provider")
+    );
+    assert_eq!(
+        desk.clone()
+            .with("MEDTAINER_JSON", "1")
+            .run("ghl contacts -o csv")
+            .ends(0)
+            .out
+            .lines()
+            .count(),
+        21
+    );
     // An empty variable says nothing.
-    let empty = desk.clone().with("MEDTAINER_OUTPUT", "").with("MEDTAINER_MAX_AGE", "").with("MEDTAINER_FRESH", "");
+    let empty = desk
+        .clone()
+        .with("MEDTAINER_OUTPUT", "")
+        .with("MEDTAINER_MAX_AGE", "")
+        .with("MEDTAINER_FRESH", "");
     assert_eq!(meta(&empty.json("ghl contacts"), "source"), "cached");
     // Said twice it is a contradiction still.
     old.run("ghl contacts --fresh --offline").ends(2);
@@ -155,18 +243,35 @@ fn sample_data_is_labelled_and_kept_apart() {
     assert_eq!(meta(&sample, "count"), 500);
     let said = desk.run("--sandbox ghl contacts --limit 1").ends(0);
     assert!(said.err.contains("sample data"), "{}", said.err);
-    for words in ["ghl search bob", "ghl sync", "ghl sync-stats", "ghl contact 'isha kaur'"] {
+    for words in [
+        "ghl search bob",
+        "ghl sync",
+        "ghl sync-stats",
+        "ghl contact 'isha kaur'",
+    ] {
         let answer = desk.run(&format!("--sandbox {words} --json")).json();
         let source = meta(&answer, "source");
-        assert!(source == "sample" || answer["status"] == "error" && source != "live", "{words}: {answer}");
+        assert!(
+            source == "sample" || answer["status"] == "error" && source != "live",
+            "{words}: {answer}"
+        );
     }
     // It needs neither token nor network, and is the same for whoever asks.
-    let bare = Home::shared().bare().with("MEDTAINER_BUSINESS", &name).with("MEDTAINER_SANDBOX", "1");
-    assert_eq!(meta(&bare.json("ghl contacts --limit 1"), "source"), "sample");
+    let bare = Home::shared()
+        .bare()
+        .with("MEDTAINER_BUSINESS", &name)
+        .with("MEDTAINER_SANDBOX", "1");
+    assert_eq!(
+        meta(&bare.json("ghl contacts --limit 1"), "source"),
+        "sample"
+    );
 
     assert_eq!((desk.stored(), before), (30, 30));
     let real = desk.json("ghl contacts --limit 500");
-    assert_eq!((meta(&real, "source"), meta(&real, "count")), (&json!("cached"), &json!(30)));
+    assert_eq!(
+        (meta(&real, "source"), meta(&real, "count")),
+        (&json!("cached"), &json!(30))
+    );
     let seven = Provider::start("--records 7 --no-limits");
     let other = Desk::at(Home::shared(), &seven).with("MEDTAINER_BUSINESS", "other");
     assert_eq!(meta(&other.json("ghl contacts"), "count"), 7);

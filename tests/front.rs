@@ -28,7 +28,10 @@ impl Said {
     fn of(output: &Output) -> Said {
         Said {
             // A signal counts as shells count it.
-            code: output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0)),
+            code: output
+                .status
+                .code()
+                .unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0)),
             out: String::from_utf8(output.stdout.clone()).expect("stdout is UTF-8"),
             err: String::from_utf8(output.stderr.clone()).expect("stderr is UTF-8"),
         }
@@ -37,7 +40,11 @@ impl Said {
     /// Fails with everything that was said unless it ended with this code.
     #[track_caller]
     pub fn ends(self, code: i32) -> Said {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        assert_eq!(
+            self.code, code,
+            "stdout:\n{}\nstderr:\n{}",
+            self.out, self.err
+        );
         self
     }
 
@@ -70,7 +77,10 @@ impl Kept {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let (pipe, out) = (shell.stdin.take(), BufReader::new(shell.stdout.take().unwrap()));
+        let (pipe, out) = (
+            shell.stdin.take(),
+            BufReader::new(shell.stdout.take().unwrap()),
+        );
         Kept { shell, pipe, out }
     }
 
@@ -97,11 +107,18 @@ pub struct Home {
 impl Home {
     /// An empty one; its server, if one is started, ends with it.
     pub fn new() -> Home {
-        let temp = tempfile::Builder::new().prefix("mdf").tempdir_in("/tmp").unwrap().keep();
+        let temp = tempfile::Builder::new()
+            .prefix("mdf")
+            .tempdir_in("/tmp")
+            .unwrap()
+            .keep();
         // Postgres runs as another user, who has to pass.
         std::fs::set_permissions(&temp, std::fs::Permissions::from_mode(0o711)).unwrap();
         let path = temp.join("home");
-        let mut home = Home { path, _keeper: None };
+        let mut home = Home {
+            path,
+            _keeper: None,
+        };
         let env = home.env();
         let end = r#""$1" db stop >/dev/null 2>&1; rm -rf "$2""#;
         home._keeper = Some(Kept::start(":", end, &[BINARY, text(&temp)], &env));
@@ -128,11 +145,18 @@ impl Home {
     fn env(&self) -> Vec<(String, String)> {
         let mut env = vec![
             ("MEDTAINER_HOME".to_owned(), text(&self.path).to_owned()),
-            ("HOME".to_owned(), text(self.path.parent().unwrap()).to_owned()),
+            (
+                "HOME".to_owned(),
+                text(self.path.parent().unwrap()).to_owned(),
+            ),
             ("LANG".to_owned(), "C.UTF-8".to_owned()),
         ];
         for name in ["PATH", "MEDTAINER_PG_BIN"] {
-            env.extend(std::env::var(name).ok().map(|value| (name.to_owned(), value)));
+            env.extend(
+                std::env::var(name)
+                    .ok()
+                    .map(|value| (name.to_owned(), value)),
+            );
         }
         env
     }
@@ -153,7 +177,11 @@ impl Home {
 
     /// The server's process.
     pub fn server_pid(&self) -> String {
-        self.run("db status --jq .data.pid").ends(0).out.trim().to_owned()
+        self.run("db status --jq .data.pid")
+            .ends(0)
+            .out
+            .trim()
+            .to_owned()
     }
 }
 
@@ -193,21 +221,33 @@ impl Desk {
     }
 
     pub fn business(&self) -> String {
-        let named = self.env.iter().find(|(name, _)| name == "MEDTAINER_BUSINESS");
+        let named = self
+            .env
+            .iter()
+            .find(|(name, _)| name == "MEDTAINER_BUSINESS");
         named.map_or("default", |(_, value)| value).to_owned()
     }
 
     /// The binary with these words: separated by blanks, `'…'` keeps blanks.
     pub fn command(&self, words: &str) -> Command {
         let mut command = Command::new(BINARY);
-        command.args(split(words)).env_clear().envs(self.env.iter().cloned()).stdin(Stdio::null());
+        command
+            .args(split(words))
+            .env_clear()
+            .envs(self.env.iter().cloned())
+            .stdin(Stdio::null());
         command
     }
 
     /// Another program in the same environment.
     pub fn shell(&self, script: &str) -> Command {
         let mut command = Command::new("sh");
-        command.args(["-c", script]).env_clear().envs(self.env.iter().cloned()).env("M", BINARY).stdin(Stdio::null());
+        command
+            .args(["-c", script])
+            .env_clear()
+            .envs(self.env.iter().cloned())
+            .env("M", BINARY)
+            .stdin(Stdio::null());
         command
     }
 
@@ -222,23 +262,42 @@ impl Desk {
     /// Starts it and does not wait.
     pub fn start(&self, words: &str) -> Started {
         let mut command = self.command(words);
-        Started(Some(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()))
+        Started(Some(
+            command
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap(),
+        ))
     }
 
     /// A good answer's envelope.
     #[track_caller]
     pub fn json(&self, words: &str) -> Value {
         let said = self.run(&format!("{words} --json"));
-        assert_eq!(said.code, 0, "{words}: stdout:\n{}\nstderr:\n{}", said.out, said.err);
+        assert_eq!(
+            said.code, 0,
+            "{words}: stdout:\n{}\nstderr:\n{}",
+            said.out, said.err
+        );
         said.json()
     }
 
     /// Runs it in a terminal of this width; both streams come back as one.
     pub fn terminal(&self, width: u16, words: &str) -> Said {
-        let words = split(words).iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
+        let words = split(words)
+            .iter()
+            .map(|word| format!("'{word}'"))
+            .collect::<Vec<_>>()
+            .join(" ");
         let inner = format!("stty cols {width} rows 40; exec {BINARY} {words}");
         let mut command = Command::new("script");
-        command.args(["-qec", &inner, "/dev/null"]).env_clear().envs(self.env.iter().cloned()).env("TERM", "xterm").stdin(Stdio::null());
+        command
+            .args(["-qec", &inner, "/dev/null"])
+            .env_clear()
+            .envs(self.env.iter().cloned())
+            .env("TERM", "xterm")
+            .stdin(Stdio::null());
         let mut said = Said::of(&command.output().unwrap());
         said.out = said.out.replace("\r\n", "\n");
         said
@@ -253,7 +312,9 @@ impl Desk {
 
     /// Contacts that are stored and not marked as gone.
     pub fn stored(&self) -> usize {
-        self.sql("select count(*) from contacts where deleted_at is null").parse().unwrap()
+        self.sql("select count(*) from contacts where deleted_at is null")
+            .parse()
+            .unwrap()
     }
 }
 
@@ -267,10 +328,6 @@ impl Started {
 
     pub fn wait(mut self) -> Said {
         Said::of(&self.0.take().unwrap().wait_with_output().unwrap())
-    }
-
-    pub fn has_ended(&mut self) -> bool {
-        self.0.as_mut().unwrap().try_wait().unwrap().is_some()
     }
 }
 
@@ -290,21 +347,27 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// As many contacts as the demo has, and the provider's own limits.
-    pub fn usual() -> Provider {
-        Provider::start("")
-    }
-
     pub fn start(options: &str) -> Provider {
-        let env: Vec<_> = ["PATH", "LANG"].iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
+        let env: Vec<_> = ["PATH", "LANG"]
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
+            .collect();
         let mut args = vec![BINARY, "sandbox", "serve", "ghl", "--quiet"];
         args.extend(options.split_whitespace());
         let mut env = env;
         env.push(("MEDTAINER_HOME".to_owned(), "/nonexistent".to_owned()));
-        let mut kept = Kept::start(r#""$@" </dev/null & child=$!"#, "kill $child; wait $child", &args, &env);
+        let mut kept = Kept::start(
+            r#""$@" </dev/null & child=$!"#,
+            "kill $child; wait $child",
+            &args,
+            &env,
+        );
         let line = kept.line();
         let said: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
-        Provider { url: said["ghl"].as_str().unwrap().to_owned(), _kept: kept }
+        Provider {
+            url: said["ghl"].as_str().unwrap().to_owned(),
+            _kept: kept,
+        }
     }
 
     /// One that all tests share which only read from it and make no trouble.
@@ -341,7 +404,9 @@ impl Provider {
 
     /// Requests that arrived since the start or the last reset.
     pub fn requests(&self) -> u64 {
-        self.order("counters", &serde_json::json!({}))["total"].as_u64().unwrap()
+        self.order("counters", &serde_json::json!({}))["total"]
+            .as_u64()
+            .unwrap()
     }
 }
 
@@ -374,7 +439,10 @@ fn split(words: &str) -> Vec<String> {
         .split('\'')
         .enumerate()
         .flat_map(|(i, part)| match i % 2 {
-            0 => part.split_whitespace().map(str::to_owned).collect::<Vec<_>>(),
+            0 => part
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>(),
             _ => vec![part.to_owned()],
         })
         .collect()
@@ -384,6 +452,7 @@ fn split(words: &str) -> Vec<String> {
 pub fn snapshots() -> insta::Settings {
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
+    settings.set_snapshot_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots"));
     settings.set_omit_expression(true);
     for (pattern, instead) in [
         (r#""latency_ms":\d+"#, r#""latency_ms":"[ms]""#),
