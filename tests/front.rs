@@ -329,10 +329,6 @@ impl Started {
     pub fn wait(mut self) -> Said {
         Said::of(&self.0.take().unwrap().wait_with_output().unwrap())
     }
-
-    pub fn has_ended(&mut self) -> bool {
-        self.0.as_mut().unwrap().try_wait().unwrap().is_some()
-    }
 }
 
 impl Drop for Started {
@@ -351,11 +347,6 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// As many contacts as the demo has, and the provider's own limits.
-    pub fn usual() -> Provider {
-        Provider::start("")
-    }
-
     pub fn start(options: &str) -> Provider {
         let env: Vec<_> = ["PATH", "LANG"]
             .iter()
@@ -461,6 +452,7 @@ fn split(words: &str) -> Vec<String> {
 pub fn snapshots() -> insta::Settings {
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
+    settings.set_snapshot_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots"));
     settings.set_omit_expression(true);
     for (pattern, instead) in [
         (r#""latency_ms":\d+"#, r#""latency_ms":"[ms]""#),

@@ -35,7 +35,10 @@ fn whole(words: &str) -> String {
 
 fn shots(name: &str, commands: &[&str]) {
     let text: String = commands.iter().map(|words| whole(words)).collect();
-    snapshots().bind(|| insta::assert_snapshot!(name, text));
+    let mut settings = snapshots();
+    // How wide a column is depends on how old the rows are; other tests look at the widths.
+    settings.add_filter("  +", "  ");
+    settings.bind(|| insta::assert_snapshot!(name, text));
 }
 
 #[test]

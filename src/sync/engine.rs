@@ -29,10 +29,7 @@ pub async fn run(
 ) -> Result<Report> {
     // A page that a crash of the server takes back takes its checkpoint along, so nobody has to wait for
     // the disk; only the verdict does.
-    let connect = store
-        .options()
-        .clone()
-        .options([("synchronous_commit", "off")]);
+    let connect = store.options().options([("synchronous_commit", "off")]);
     let mut conn = PgConnection::connect_with(&connect).await?;
     // Before the lock, whose key holds the name of a schema that has to exist.
     match state::state(&mut conn, collection.name()).await {

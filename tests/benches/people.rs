@@ -56,7 +56,7 @@ async fn run() {
         measure(&database, &made, queries).await;
         return;
     }
-    let database = database::migrated().await.options().clone();
+    let database = database::migrated().await.options();
     let mut conn = PgConnection::connect_with(&database)
         .await
         .expect("a connection");
