@@ -210,16 +210,27 @@ impl Group {
 
     /// The clap command of this group and all below.
     pub fn clap(&self) -> clap::Command {
+        self.clap_of(&|_| true)
+    }
+
+    /// The same with those groups and commands alone whose names are `wanted`.
+    pub fn clap_of(&self, wanted: &dyn Fn(&str) -> bool) -> clap::Command {
         let mut command = clap::Command::new(self.name)
             .about(self.about)
             .visible_aliases(self.aliases.iter().copied())
             .subcommand_required(true)
             .arg_required_else_help(true);
         for node in &self.nodes {
-            command = command.subcommand(match node {
-                Node::Group(group) => group.clap(),
-                Node::Leaf(leaf) => leaf.clap(),
-            });
+            let below = match node {
+                Node::Group(group)
+                    if wanted(group.name) || group.aliases.iter().any(|alias| wanted(alias)) =>
+                {
+                    group.clap_of(wanted)
+                }
+                Node::Leaf(leaf) if wanted(leaf.name) => leaf.clap(),
+                _ => continue,
+            };
+            command = command.subcommand(below);
         }
         command
     }

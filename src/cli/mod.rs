@@ -115,17 +115,18 @@ impl Host {
 
 /// The whole command line as clap knows it.
 pub fn command(product: &Product) -> clap::Command {
-    let tree = (product.tree)();
+    root(product, (product.tree)().clap())
+        .long_about(long_about(product))
+        .after_long_help(exit_codes())
+}
+
+fn root(product: &Product, tree: clap::Command) -> clap::Command {
     let command = tree
-        .clap()
         .name(product.name)
         .version(product.version)
         .propagate_version(false);
-    let command = Options::augment_args(command)
+    Options::augment_args(command)
         .about(product.about)
-        .long_about(long_about(product));
-    command
-        .after_long_help(exit_codes())
         .max_term_width(100)
         .infer_long_args(false)
         .disable_help_subcommand(false)
@@ -312,15 +313,33 @@ fn failed(error: Error, started: Instant) -> Answer {
     finished(Err(error), started)
 }
 
+/// Parses the words of a process.
+///
+/// To make every command of the tree is most of what parsing costs, so only those are made whose names
+/// are among the words. What does not parse so is parsed again, for a help or a refusal that knows the
+/// whole tree.
+fn parse(product: &Product, args: &[OsString], env: &Env) -> Result<ArgMatches, clap::Error> {
+    let is_given = |name: &str| args.iter().skip(1).any(|arg| arg == name);
+    let few = root(product, (product.tree)().clap_of(&is_given));
+    parse_with(few, args, env).or_else(|error| match error.kind() {
+        ErrorKind::DisplayVersion => Err(error),
+        _ => parse_with(command(product), args, env),
+    })
+}
+
 /// Parses the words. An empty variable is none, and a variable steps back where words say otherwise: to
 /// the parser the two would contradict each other.
-fn parse(product: &Product, args: &[OsString], env: &Env) -> Result<ArgMatches, clap::Error> {
+fn parse_with(
+    command: clap::Command,
+    args: &[OsString],
+    env: &Env,
+) -> Result<ArgMatches, clap::Error> {
     let without = |command: clap::Command, names: &[String]| {
         names.iter().fold(command, |command, name| {
             command.mut_arg(name, |arg| arg.env(Resettable::Reset))
         })
     };
-    let (set, empty): (Vec<_>, Vec<_>) = Options::augment_args(clap::Command::new(product.name))
+    let (set, empty): (Vec<_>, Vec<_>) = Options::augment_args(clap::Command::new("options"))
         .get_arguments()
         .filter_map(|arg| {
             Some((
@@ -332,7 +351,7 @@ fn parse(product: &Product, args: &[OsString], env: &Env) -> Result<ArgMatches, 
         .partition(|(_, variable)| env.get(variable).is_some());
     let names = |pairs: Vec<(String, String)>| pairs.into_iter().map(|(name, _)| name).collect();
     let (set, empty): (Vec<String>, Vec<String>) = (names(set), names(empty));
-    let command = without(command(product), &empty);
+    let command = without(command, &empty);
     let contested = |group: &&&[&str]| group.iter().any(|name| set.iter().any(|set| set == name));
     let groups: Vec<_> = options::RIVALS.iter().filter(contested).collect();
     if groups.is_empty() {
