@@ -44,7 +44,7 @@ impl Session {
 
     /// The next line, which has to be a message.
     async fn hear(&mut self) -> Option<Value> {
-        let line = tokio::time::timeout(Duration::from_secs(20), self.output.next_line())
+        let line = tokio::time::timeout(Duration::from_secs(60), self.output.next_line())
             .await
             .expect("it answers")
             .unwrap()?;
@@ -182,4 +182,41 @@ async fn a_client_that_only_looks_in_costs_nothing() {
         .expect("it ends at once")
         .unwrap();
     assert_eq!(status.code(), Some(0));
+}
+
+/// Stops the private Postgres of a home, however the test ends.
+struct Stopped(std::process::Command);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.0.output().ok();
+    }
+}
+
+#[tokio::test]
+async fn the_first_call_of_all_makes_the_database_and_is_answered() {
+    let mut home = Home::new().await;
+    home.env.push(("DATABASE_URL".into(), String::new()));
+    // Postgres runs as somebody else when we are root, and has to get through.
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o711);
+    std::fs::set_permissions(home.dir.path(), open).unwrap();
+    let _stopped = Stopped(home.command(&["db", "stop"]).into_std());
+
+    // Two clients start their servers at once, as an assistant does after its own start.
+    let (mut first, mut second) = (Session::start(&home), Session::start(&home));
+    tokio::join!(first.greet(), second.greet());
+    let call = json!({ "name": "ghl_contacts", "arguments": { "limit": 1 } });
+    let (one, two) = tokio::join!(
+        first.ask(1, "tools/call", call.clone()),
+        second.ask(1, "tools/call", call.clone())
+    );
+    for answer in [one, two] {
+        let answer = &answer["result"]["structuredContent"];
+        assert_eq!(answer["metadata"]["count"], 1, "{answer}");
+        assert!(answer["metadata"]["execution_id"].is_i64(), "{answer}");
+        assert_eq!(answer["metadata"]["warnings"], json!([]), "{answer}");
+    }
+    for session in [first, second] {
+        assert_eq!(session.close().await, (Some(0), vec![]));
+    }
 }
