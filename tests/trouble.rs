@@ -389,7 +389,7 @@ fn a_data_directory_that_cannot_be_written_is_said_so() {
 
 #[test]
 fn a_thousand_calls_from_ten_processes_keep_to_the_budget() {
-    let provider = Provider::start("--records 40 --rate 100 --window 1s");
+    let provider = Provider::start("--records 40 --rate 60 --window 2s");
     let desk = Desk::new(&provider);
     let ids = desk
         .run("ghl contacts --limit 40 --jq '.data.items[].id'")
@@ -414,13 +414,13 @@ fn a_thousand_calls_from_ten_processes_keep_to_the_budget() {
     assert!(total >= 1000, "{counters}");
     assert_eq!(counters["refused"], 0, "{counters}");
     assert!(
-        counters["max_sliding_window"].as_u64().unwrap() <= 100,
+        counters["max_sliding_window"].as_u64().unwrap() <= 60,
         "{counters}"
     );
     // The budget is used, not merely kept.
     let seconds = counters["per_second"].as_array().unwrap().len() as u64;
     println!(
-        "{total} calls in {seconds} s, at most {} in any second",
+        "{total} calls in {seconds} s, at most {} in any two",
         counters["max_sliding_window"]
     );
     let recorded: u64 = desk.sql("select count(*) from api_calls").parse().unwrap();
