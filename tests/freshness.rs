@@ -277,3 +277,18 @@ fn sample_data_is_labelled_and_kept_apart() {
     assert_eq!(meta(&other.json("ghl contacts"), "count"), 7);
     assert_eq!(desk.stored(), 30);
 }
+
+#[test]
+fn one_contact_asked_for_live_costs_one_call_and_changes_nothing() {
+    let (desk, _provider) = synced();
+    let list = desk.json("ghl contacts --limit 1");
+    let id = list["data"]["items"][0]["id"].as_str().unwrap();
+    let live = desk.json(&format!("ghl contact {id} --fresh"));
+    assert_eq!(
+        (meta(&live, "calls"), meta(&live, "source")),
+        (&json!(1), &json!("live"))
+    );
+    // It came in another form than from a search; that is no change.
+    let sweep = desk.json("ghl sync --full");
+    assert_eq!(sweep["data"]["updated"], 0, "{sweep}");
+}

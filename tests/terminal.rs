@@ -399,7 +399,7 @@ fn a_person_may_choose_among_namesakes() {
         rexpect::session::spawn_command(command, Some(20_000)).unwrap()
     };
     let mut session = person("ghl contact 'maria garcia' --fields id");
-    session.exp_string("which one?").unwrap();
+    session.exp_string("which one:").unwrap();
     session.send("\u{1b}[B\r").unwrap();
     session.flush().unwrap();
     let rest = session.exp_eof().unwrap();
@@ -411,7 +411,7 @@ fn a_person_may_choose_among_namesakes() {
     assert!(shown.contains(&second), "{second} was chosen: {rest}");
     // Who does not choose gets the candidates.
     let mut session = person("ghl contact 'maria garcia'");
-    session.exp_string("which one?").unwrap();
+    session.exp_string("which one:").unwrap();
     session.send("\u{1b}").unwrap();
     session.flush().unwrap();
     session.exp_string("Give the id").unwrap();

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::lessons::{self, Taught};
-use super::{api, store, types, who};
+use super::{GHL, api, collections, store, types, who};
 
 /// Show one contact whole
 ///
@@ -80,20 +80,29 @@ impl Command for Contact {
     type Output = One<Whole>;
 
     async fn run(&self, cx: &Context) -> Result<Self::Output> {
-        let id = match who::find(cx, &self.who).await {
-            // It may be an id that no sync has brought yet.
-            Err(error)
-                if error.kind() == Kind::NotFound
-                    && types::is_id(&self.who)
-                    && !cx.is_offline() =>
-            {
-                self.who.clone()
+        let id = match who::known(cx, &self.who).await? {
+            // Asking for the one is cheaper than for all that changed.
+            Some(id) if cx.wants_live() => {
+                fetch(cx, &id).await?;
+                id
             }
-            found => found?,
+            Some(id) => {
+                cx.read_through(&GHL, &collections::CONTACTS).await?;
+                id
+            }
+            None => match who::named(cx, &self.who).await {
+                // It may be an id that no sync has brought yet.
+                Err(error)
+                    if error.kind() == Kind::NotFound
+                        && types::is_id(&self.who)
+                        && !cx.is_offline() =>
+                {
+                    fetch(cx, &self.who).await?;
+                    self.who.clone()
+                }
+                found => found?,
+            },
         };
-        if cx.wants_live() || !in_store(cx, &id).await? {
-            fetch(cx, &id).await?;
-        }
         let mut conn = cx.db().await?;
         let stored = store::contact(&mut conn, &id).await?.ok_or_else(|| {
             Error::not_found(format!("no contact `{id}`"))
@@ -122,11 +131,6 @@ impl Command for Contact {
     }
 }
 
-async fn in_store(cx: &Context, id: &str) -> Result<bool> {
-    let mut conn = cx.db().await?;
-    Ok(store::contact(&mut conn, id).await?.is_some())
-}
-
 /// Asks GoHighLevel for the contact and keeps the answer, or that it is gone.
 async fn fetch(cx: &Context, id: &str) -> Result<()> {
     let fetched = match api::contact(cx, id).await {
@@ -143,7 +147,14 @@ async fn fetch(cx: &Context, id: &str) -> Result<()> {
     let (row, _) = types::row(&fetched)
         .ok_or_else(|| Error::unavailable("GoHighLevel answered with a contact that has no id"))?;
     let mut conn = cx.db().await?;
-    store::upsert_contacts(&mut conn, &[row], None).await?;
+    let stored = store::contact(&mut conn, id).await?;
+    // The same contact comes in another form than from a search: what has not changed is not written.
+    let newer = stored.is_none_or(|stored| {
+        stored.deleted_at.is_some() || row.changed_at.is_none_or(|at| at > stored.changed_at)
+    });
+    if newer {
+        store::upsert_contacts(&mut conn, &[row], None).await?;
+    }
     cx.note_source(Source::Live, Some(cx.now()));
     Ok(())
 }

@@ -18,25 +18,47 @@ const CLEARLY: f64 = 1.25;
 
 /// The id of the contact that is meant: an id, or what a search finds.
 pub async fn find(cx: &Context, who: &str) -> Result<String> {
+    match known(cx, who).await? {
+        Some(id) => Ok(id),
+        None => named(cx, who).await,
+    }
+}
+
+/// The id, when it is one of a contact that is here.
+pub async fn known(cx: &Context, who: &str) -> Result<Option<String>> {
     let who = cx.chosen("who", who).trim();
     if who.is_empty() {
         return Err(Error::usage("WHO is empty")
             .hint("Give an id, an e-mail address, a phone number or a name."));
     }
-    cx.read_through(&GHL, &collections::CONTACTS).await?;
     let mut conn = cx.db().await?;
-    if let Some(whole) = store::contact(&mut conn, who).await? {
-        return Ok(whole.id);
+    let whole = store::contact(&mut conn, who).await?;
+    Ok(whole.map(|whole| whole.id))
+}
+
+/// The id of the contact of that name, in a cache that is fresh enough.
+pub async fn named(cx: &Context, who: &str) -> Result<String> {
+    let who = cx.chosen("who", who).trim();
+    cx.read_through(&GHL, &collections::CONTACTS).await?;
+    if let Some(id) = known(cx, who).await? {
+        return Ok(id);
     }
+    let mut conn = cx.db().await?;
     let hits = people::search(&mut conn, who, CANDIDATES).await?;
     let one = match hits.as_slice() {
         [] => {
             return Err(Error::not_found(format!("no contact is called `{who}`"))
                 .hint("`medtainer ghl search TEXT` shows near misses, `medtainer ghl contacts --query TEXT` any part of a name."));
         }
-        [only] => only,
-        [first, second, ..] if first.score > second.score * CLEARLY => first,
-        _ => return Err(ambiguous(&mut conn, who, &hits).await?),
+        [best, others @ ..] => {
+            let rivals = others
+                .iter()
+                .take_while(|hit| hit.score * CLEARLY >= best.score);
+            match rivals.count() {
+                0 => best,
+                rivals => return Err(ambiguous(&mut conn, who, &hits[..=rivals]).await?),
+            }
+        }
     };
     Ok(one.id.clone())
 }

@@ -286,7 +286,7 @@ fn choose(host: &Host, answer: &Answer) -> Option<(String, String)> {
         .map(|c| format!("{}  {}", text(c, "label"), text(c, "id")))
         .collect();
     let picked = dialoguer::Select::new()
-        .with_prompt(format!("{}: which one?", error.message()))
+        .with_prompt(format!("{}; which one", error.message()))
         .items(&labels)
         .default(0)
         .interact_opt()

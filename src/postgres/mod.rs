@@ -282,7 +282,11 @@ impl Cluster {
                     let since = *busy_since.get_or_insert_with(Instant::now);
                     if !told && since.elapsed() > Duration::from_secs(1) {
                         told = true;
-                        progress("Postgres is busy starting or stopping, perhaps after a crash");
+                        progress(if started.is_some() {
+                            "Postgres is getting ready"
+                        } else {
+                            "Postgres is busy starting or stopping, perhaps after a crash"
+                        });
                     }
                 }
                 Answer::Down => match &mut started {
