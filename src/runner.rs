@@ -162,7 +162,7 @@ async fn call(
         Err(error) => row.failed(error, &params),
     };
     // What was asked of providers is written down before the call itself is.
-    let flushed = cx.desk().gateway.flush().await;
+    let flushed = cx.flush().await;
     let recorded = match cx.record(row.clone()).await {
         Err(error) if is_down(&error) && cx.ensure_database().await.is_ok() => cx.record(row).await,
         done => done,

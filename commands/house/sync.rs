@@ -177,7 +177,7 @@ const OVERDUE: chrono::TimeDelta = chrono::TimeDelta::minutes(2);
 
 /// Tells when no daemon looks: nothing else would.
 async fn warn_overdue(cx: &Context, standings: &[Standing]) -> Result<()> {
-    let now = daemon::now(cx.pool()).await?;
+    let now = daemon::now(&mut *cx.db().await?).await?;
     let overdue: Vec<_> = standings
         .iter()
         .filter(|standing| standing.last_state.as_deref() != Some("running"))
@@ -244,7 +244,7 @@ impl Command for Schedules {
     async fn run(&self, cx: &Context) -> Result<Self::Output> {
         let plans = daemon::plans(cx.app())?;
         let standings = daemon::standings(&mut *cx.db().await?).await?;
-        let now = daemon::now(cx.pool()).await?;
+        let now = daemon::now(&mut *cx.db().await?).await?;
         warn_overdue(cx, &standings).await?;
         let mut listed = Vec::new();
         for plan in &plans {

@@ -187,7 +187,9 @@ impl Context {
         })
     }
 
-    /// Lets others have the connection: this call does not need it for a while, or it is broken.
+    /// Lets others have the connection: this call does not need it for a while, it is broken, or what
+    /// comes next borrows one of its own. Where every call of a server keeps one and waits for a second,
+    /// none goes on.
     fn give_back(&self) {
         let spare = self.spare().take();
         drop(spare);
@@ -195,6 +197,14 @@ impl Context {
 
     fn spare(&self) -> std::sync::MutexGuard<'_, Option<PoolConnection<Postgres>>> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes down what was asked of providers.
+    pub(crate) async fn flush(&self) -> Result<()> {
+        if self.desk.recorder.shares_commits() {
+            self.give_back();
+        }
+        self.gateway.flush().await
     }
 
     /// Writes the call into the audit trail.
@@ -340,6 +350,7 @@ impl Context {
             let values = pairs.map(|(name, value)| (*name, SecretString::from(*value)));
             return Ok(Credentials::given(service, values.collect()));
         }
+        self.give_back();
         auth::find(
             service,
             DEFAULT_ACCOUNT,
@@ -352,6 +363,7 @@ impl Context {
     /// Where each value of an ecosystem's credential comes from, never what it is.
     pub async fn credential_status(&self, ecosystem: &Ecosystem) -> Result<Vec<FieldStatus>> {
         let environment = self.environment();
+        self.give_back();
         auth::status(
             ecosystem.service,
             DEFAULT_ACCOUNT,

@@ -164,8 +164,8 @@ pub(super) enum Found {
 }
 
 /// The time, by the only clock that counts.
-pub async fn now(pool: &PgPool) -> Result<DateTime<Utc>> {
-    Ok(sqlx::query_scalar(NOW).fetch_one(pool).await?)
+pub async fn now(conn: &mut PgConnection) -> Result<DateTime<Utc>> {
+    Ok(sqlx::query_scalar(NOW).fetch_one(conn).await?)
 }
 
 /// Makes these the schedules there are; others are switched off.

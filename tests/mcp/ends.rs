@@ -6,6 +6,7 @@ use futures::StreamExt;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
+use tokio::io::AsyncWriteExt;
 
 use super::house::{Home, House, events};
 
@@ -220,4 +221,51 @@ async fn told_to_end_it_loses_no_row_of_many_callers() {
         rows >= answered,
         "{answered} calls were answered and {rows} are recorded"
     );
+}
+
+#[tokio::test]
+async fn more_callers_than_connections_are_not_in_each_others_way() {
+    let (mut home, _provider) = Home::with_provider(&["--records", "30"]).await;
+    let folder = home.dir.path().join("home");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(
+        folder.join("config.toml"),
+        "[providers.ghl]\nbudget = false\n",
+    )
+    .unwrap();
+    // The credential is in the vault, so that finding it takes a connection too.
+    let secrets: Vec<_> = home.env.drain(1..).map(|(_, value)| value).collect();
+    let mut login = home
+        .command(&["auth", "login", "ghl", "--stdin"])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = format!("{}\n", secrets.join("\n"));
+    let mut stdin = login.stdin.take().unwrap();
+    stdin.write_all(lines.as_bytes()).await.unwrap();
+    drop(stdin);
+    assert!(login.wait().await.unwrap().success());
+
+    let house = House::start(home, SERVE).await;
+    let some = house.call("ghl_contacts", json!({ "limit": 1 })).await;
+    let id = &some["structuredContent"]["data"]["items"][0]["id"];
+    for (tool, arguments) in [
+        ("sync_status", json!({})),
+        ("sync_schedules", json!({})),
+        ("ghl_contact", json!({ "who": id, "fresh": true })),
+    ] {
+        let began = Instant::now();
+        let callers = (0..48).map(|_| house.call(tool, arguments.clone()));
+        for answer in futures::future::join_all(callers).await {
+            let answer = &answer["structuredContent"];
+            assert_eq!(answer["status"], "success", "{tool}: {answer}");
+            assert_eq!(answer["metadata"]["warnings"], json!([]), "{tool}");
+        }
+        // One that cannot get a connection gives up after ten seconds.
+        assert!(
+            began.elapsed() < Duration::from_secs(9),
+            "{tool}: {:?}",
+            began.elapsed()
+        );
+    }
 }
