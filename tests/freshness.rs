@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::front::{Desk, Home, Provider, nobody};
+use crate::front::{Desk, Home, Provider, nobody, wait_until};
 
 /// A business that was synced a moment ago, and its provider.
 fn synced() -> (Desk, Provider) {
@@ -143,6 +143,34 @@ fn a_provider_that_is_down_leaves_what_is_known() {
     let empty = down.with("MEDTAINER_BUSINESS", "nothing_known");
     let said = empty.run("ghl contacts --json").ends(7);
     assert_eq!(said.json()["error"]["kind"], "unavailable");
+}
+
+#[test]
+fn a_sync_that_another_process_does_not_finish_leaves_what_is_known() {
+    let (desk, _provider) = synced();
+    let mut other = desk
+        .command("db psql --")
+        .args([
+            "-Atqc",
+            "select pg_advisory_lock(hashtextextended('medtainer sync ' || current_schema() || ' ghl.contacts', 0)), pg_sleep(60)",
+        ])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("the other process syncs", || {
+        desk.json("ghl sync-stats")["data"]["running"] == true
+    });
+    let answer = desk.json("ghl contacts --max-age 0s --timeout 1s --limit 500");
+    assert_eq!(
+        (meta(&answer, "source"), meta(&answer, "count")),
+        (&json!("stale"), &json!(30))
+    );
+    let warning = meta(&answer, "warnings")[0].as_str().unwrap();
+    assert!(warning.contains("is being synced"), "{warning}");
+    let said = desk.run("ghl contacts --fresh --timeout 1s").ends(5);
+    assert!(said.err.contains("is being synced"), "{}", said.err);
+    other.kill().unwrap();
+    other.wait().unwrap();
 }
 
 #[test]

@@ -89,10 +89,14 @@ impl Context {
                 Ok(())
             }
             Err(error)
-                if error.kind() == Kind::Unavailable
-                    && !options.fresh
-                    && state.last_success_at.is_some() =>
+                if !options.fresh
+                    && (error.kind() == Kind::Unavailable && state.last_success_at.is_some()
+                        // Another process is at it, and was not done in time.
+                        || error.kind() == Kind::Conflict && deadline <= Instant::now()) =>
             {
+                if state.last_success_at.is_none() {
+                    self.note_partial();
+                }
                 self.note_source(Source::Stale, state.last_success_at);
                 self.warn(format!(
                     "{}; this is what was known before",
