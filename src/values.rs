@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 use clap::builder::ArgExt;
 
 /// A length of time as people write it: `90s`, `5m`, `2h 30m`, `7d`.
@@ -67,10 +67,19 @@ impl Moment {
             Moment::Ago(span) => chrono::Duration::from_std(span.duration())
                 .ok()
                 .and_then(|span| now.checked_sub_signed(span))
-                .unwrap_or(DateTime::<Utc>::MIN_UTC),
+                .filter(|at| *at > BEGINNING)
+                .unwrap_or(BEGINNING),
         }
     }
 }
+
+/// Nothing here is older, and Postgres cannot count much further back.
+const BEGINNING: DateTime<Utc> = DateTime::<Utc>::from_naive_utc_and_offset(
+    NaiveDate::from_ymd_opt(1, 1, 1)
+        .unwrap()
+        .and_time(NaiveTime::MIN),
+    Utc,
+);
 
 impl FromStr for Moment {
     type Err = String;
@@ -80,7 +89,9 @@ impl FromStr for Moment {
         if let Ok(at) = DateTime::parse_from_rfc3339(text) {
             return Ok(Moment::At(at.with_timezone(&Utc)));
         }
-        if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d")
+            && (1..10_000).contains(&day.year())
+        {
             return Ok(Moment::At(day.and_time(NaiveTime::MIN).and_utc()));
         }
         let span = text.strip_suffix("ago").unwrap_or(text);
@@ -131,6 +142,10 @@ mod tests {
         assert_eq!(at("7d").unwrap(), "2026-11-15T10:00:00+00:00");
         assert_eq!(at("2h ago").unwrap(), "2026-11-22T08:00:00+00:00");
         assert!(at("yesterday-ish").is_err());
+        // What Postgres cannot hold is refused, or as long ago as can be.
+        assert!(at("-9999-01-01").is_err() && at("+99999-01-01").is_err());
+        assert_eq!(at("300000y").unwrap(), "0001-01-01T00:00:00+00:00");
+        assert_eq!(at("500000000000y").unwrap(), at("300000y").unwrap());
     }
 
     #[test]

@@ -459,3 +459,25 @@ fn a_home_without_a_provider_still_serves_the_house() {
     desk.run("ghl sync-stats --business never_used").ends(0);
     wait_until("the database answers", || desk.run("db status").code == 0);
 }
+
+#[test]
+fn times_nobody_can_mean_are_no_defects() {
+    let desk = Desk::new(Provider::shared());
+    let all = &desk.json("ghl contacts --limit 1")["metadata"]["complete"];
+    assert_eq!(*all, false);
+    for words in [
+        "--since 300000y",
+        "--since 500000000000y",
+        "--timeout 500000000000y --fresh",
+        "--max-age 500000000000y",
+    ] {
+        desk.run(&format!("ghl contacts --limit 1 {words}")).ends(0);
+    }
+    for words in [
+        "--since=-9999-01-01",
+        "--until=+99999-01-01",
+        "--after t-300000000000000000~x",
+    ] {
+        desk.run(&format!("ghl contacts --limit 1 {words}")).ends(2);
+    }
+}

@@ -1,6 +1,6 @@
 //! GoHighLevel's tables: contacts as they were fetched, and the lists read from them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use medtainer_core::sync::Row;
 use medtainer_core::{Error, Result};
 use schemars::JsonSchema;
@@ -429,7 +429,8 @@ impl After {
                 Sort::Name => Key::Name(key.strip_prefix('n')?.into()),
                 Sort::Changed | Sort::Added => {
                     let micros = key.strip_prefix('t')?.parse().ok()?;
-                    Key::Time(DateTime::from_timestamp_micros(micros)?)
+                    let at = DateTime::from_timestamp_micros(micros)?;
+                    Key::Time(Some(at).filter(|at| (0..10_000).contains(&at.year()))?)
                 }
             };
             (!id.is_empty() && !text.contains('\0')).then(|| After { key, id: id.into() })

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::Context;
+use super::{Context, within};
 use crate::answer::Source;
 use crate::ecosystem::{Ecosystem, Feed, READ_TIMEOUT};
 use crate::error::{Error, Kind, Result};
@@ -42,7 +42,7 @@ impl Context {
             self.note_source(Source::Cached, state.last_success_at);
             return Ok(());
         }
-        let deadline = Instant::now() + self.invocation.timeout.unwrap_or(READ_TIMEOUT.duration());
+        let deadline = within(self.invocation.timeout.unwrap_or(READ_TIMEOUT.duration()));
         self.notes().patience = Some(deadline);
         let report = self
             .sync(

@@ -104,7 +104,7 @@ impl Context {
     /// A context for one call.
     pub(crate) fn new(app: Arc<App>, desk: Arc<Desk>, invocation: Invocation) -> Self {
         let gateway = desk.gateway.metered();
-        let deadline = invocation.timeout.map(|timeout| Instant::now() + timeout);
+        let deadline = invocation.timeout.map(within);
         Context {
             app,
             desk,
@@ -478,6 +478,11 @@ impl Drop for Lent<'_> {
 }
 
 const HELD: &str = "only dropping takes the connection out";
+
+/// That long from now; nobody waits for more than a year, and clocks do not count for ever.
+fn within(time: Duration) -> Instant {
+    Instant::now() + time.min(Duration::from_secs(365 * 24 * 3_600))
+}
 
 /// How long a request may take in all where nobody said: waiting for the budget included.
 const PATIENCE: Duration = Duration::from_secs(3_600);
