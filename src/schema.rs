@@ -173,6 +173,10 @@ fn long(arg: &Arg) -> Result<String> {
 
 fn scalar(name: &str, value: &Value) -> Result<String> {
     match value {
+        // No shell can say it, and no database keep it.
+        Value::String(text) if text.contains('\0') => {
+            Err(wrong(name, "text without NUL characters"))
+        }
         Value::String(text) => Ok(text.clone()),
         Value::Number(number) => Ok(number.to_string()),
         Value::Bool(flag) => Ok(flag.to_string()),

@@ -283,7 +283,7 @@ async fn answers_keep_to_their_schemas() {
 #[tokio::test]
 async fn a_model_can_act_on_every_refusal() {
     let house = House::new().await;
-    let cases: [(&str, Value, &[&str]); 15] = [
+    let cases: [(&str, Value, &[&str]); 16] = [
         (
             "ghl_contacts",
             json!({ "limt": 5 }),
@@ -318,6 +318,11 @@ async fn a_model_can_act_on_every_refusal() {
             "ghl_contacts",
             json!({ "limit": [1] }),
             &["`limit` takes a single value"],
+        ),
+        (
+            "ghl_contact",
+            json!({ "who": "a\u{0}b" }),
+            &["`who` takes text without NUL"],
         ),
         (
             "ghl_contacts",
