@@ -481,3 +481,12 @@ fn times_nobody_can_mean_are_no_defects() {
         desk.run(&format!("ghl contacts --limit 1 {words}")).ends(2);
     }
 }
+
+#[test]
+fn a_filter_sees_the_fields_that_are_wanted() {
+    let desk = Desk::new(Provider::shared());
+    let said = desk.run("ghl contacts --limit 1 --fields id --jq '.data.items[0]|keys[]'");
+    assert_eq!(said.ends(0).out, "id\n");
+    let said = desk.run("ghl contacts --limit 1 --fields nmae --jq .data");
+    assert!(said.ends(2).err.contains("no field `nmae`"));
+}

@@ -64,8 +64,13 @@ impl Printer {
             Ok(data) => {
                 self.warnings(answer);
                 match (format, &self.options.jq) {
-                    (_, Some(filter)) => out = project::jq_lines(filter, &answer.json())?,
-                    (Format::Json, None) => self.json(answer, data, &mut out)?,
+                    (_, Some(filter)) => {
+                        out = project::jq_lines(filter, &self.json(answer, data)?)?;
+                    }
+                    (Format::Json, None) => {
+                        out = self.json(answer, data)?;
+                        out.push('\n');
+                    }
                     (Format::Ndjson, None) => self.ndjson(data, view, &mut out)?,
                     (Format::Csv, None) => self.csv(data, view, &mut out)?,
                     (Format::Table, None) => {
@@ -105,9 +110,10 @@ impl Printer {
         write_stdout(&out)
     }
 
-    fn json(&self, answer: &Answer, data: &Data, out: &mut String) -> Result<()> {
-        match &self.options.answer.fields {
-            None => out.push_str(&answer.json()),
+    /// The envelope with the fields that are wanted.
+    fn json(&self, answer: &Answer, data: &Data) -> Result<String> {
+        Ok(match &self.options.answer.fields {
+            None => answer.json(),
             Some(fields) => {
                 let narrowed = Answer {
                     outcome: Ok(Data {
@@ -118,11 +124,9 @@ impl Printer {
                     }),
                     metadata: answer.metadata.clone(),
                 };
-                out.push_str(&narrowed.json());
+                narrowed.json()
             }
-        }
-        out.push('\n');
-        Ok(())
+        })
     }
 
     fn items(&self, data: &Data, view: View) -> Result<Vec<Value>> {
