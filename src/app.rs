@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
@@ -169,10 +170,13 @@ impl App {
     /// Makes sure the database answers; starts the private Postgres when it does not run.
     pub async fn ensure_database(&self, say: &(dyn Fn(&str) + Send + Sync)) -> Result<()> {
         match &self.database {
-            Database::Given(options) => match options.connect().await {
-                Ok(connection) => Ok(connection.close().await?),
-                Err(error) => Err(unreachable(error)),
-            },
+            Database::Given(options) => {
+                let connection = match tokio::time::timeout(PATIENCE, options.connect()).await {
+                    Ok(answer) => answer.map_err(unreachable)?,
+                    Err(_) => return Err(unreachable(sqlx::Error::PoolTimedOut)),
+                };
+                Ok(connection.close().await?)
+            }
             Database::Private(cluster) => {
                 cluster.ensure(say).await?;
                 for desk in self.desks.lock().await.values() {
@@ -236,6 +240,9 @@ impl App {
         }
     }
 }
+
+/// How long a server may take to let a connection in.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A URL may leave out the host where a parameter names the folder of a socket, as ours does; the parser
 /// insists on one, and lets the parameter win.

@@ -490,3 +490,16 @@ fn a_filter_sees_the_fields_that_are_wanted() {
     let said = desk.run("ghl contacts --limit 1 --fields nmae --jq .data");
     assert!(said.ends(2).err.contains("no field `nmae`"));
 }
+
+#[test]
+fn a_database_that_accepts_and_says_nothing_is_not_waited_for() {
+    // The queue of the listener accepts; nobody ever reads.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://u@{}/x", silent.local_addr().unwrap());
+    let home = Home::new();
+    let desk = home.bare().with("DATABASE_URL", &url);
+    let began = std::time::Instant::now();
+    let said = desk.run("db migrate").ends(7);
+    assert!(said.err.contains("`DATABASE_URL`"), "{}", said.err);
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+}
