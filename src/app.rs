@@ -84,6 +84,18 @@ impl App {
     pub fn new(product: &'static Product, env: Env, serves: bool) -> Result<Arc<Self>> {
         let paths = Paths::find(&env)?;
         let config = Config::read(&paths.config_file())?;
+        let known: Vec<_> = product.ecosystems.iter().map(|e| e.service.name).collect();
+        if let Some(name) = config
+            .providers
+            .keys()
+            .find(|name| !known.contains(&name.as_str()))
+        {
+            return Err(Error::usage(format!(
+                "`{}`: there is no provider `{name}`",
+                paths.config_file().display()
+            ))
+            .hint(format!("The providers are: {}.", known.join(", "))));
+        }
         let database = match env.get("DATABASE_URL") {
             Some(url) => Database::Given(Box::new(with_host(url).parse().map_err(|_| {
                 // The parser's message may quote the URL, and with it a password.

@@ -503,3 +503,18 @@ fn a_database_that_accepts_and_says_nothing_is_not_waited_for() {
     assert!(said.err.contains("`DATABASE_URL`"), "{}", said.err);
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
 }
+
+#[test]
+fn settings_of_an_unknown_provider_are_refused() {
+    let home = Home::new();
+    std::fs::create_dir(&home.path).unwrap();
+    let file = home.path.join("config.toml");
+    std::fs::write(&file, "[providers.gohighlevel]\nbudget = false\n").unwrap();
+    let said = home.run("config path").ends(2);
+    assert!(
+        said.err.contains("no provider `gohighlevel`") && said.err.contains("ghl."),
+        "{}",
+        said.err
+    );
+    std::fs::remove_file(&file).unwrap();
+}
