@@ -518,3 +518,14 @@ fn settings_of_an_unknown_provider_are_refused() {
     );
     std::fs::remove_file(&file).unwrap();
 }
+
+#[test]
+fn sample_businesses_keep_no_credential() {
+    let desk = Home::shared().bare();
+    for words in ["--sandbox", "--business sandbox", "--business x_sandbox"] {
+        let said = desk.sh(&format!(
+            "printf 'pit-sandbox\nsandboxLocation01abc\n' | $M {words} auth login ghl --stdin"
+        ));
+        assert!(said.ends(2).err.contains("needs no credential"), "{words}");
+    }
+}

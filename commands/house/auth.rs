@@ -45,10 +45,10 @@ impl Chore for Login {
     async fn run(&self, host: &Host) -> Result<Self::Output> {
         let ecosystem = host.app.ecosystem(&self.ecosystem)?;
         let service = ecosystem.service;
-        if host.options.sandbox {
-            return Err(
-                Error::usage("the sandbox needs no credential").hint("Leave out `--sandbox`.")
-            );
+        let business = host.invocation()?.business;
+        if business.is_sandbox() {
+            return Err(Error::usage("the sandbox needs no credential")
+                .hint(format!("`{business}` holds sample data: leave out `--sandbox`, or name another business.")));
         }
         if !self.stdin && !host.is_interactive() {
             return Err(
