@@ -529,3 +529,13 @@ fn sample_businesses_keep_no_credential() {
         assert!(said.ends(2).err.contains("needs no credential"), "{words}");
     }
 }
+
+#[test]
+fn names_of_keys_are_one_line() {
+    let desk = Home::shared().bare();
+    let said = desk.run("mcp keys create 'a\nb'").ends(2);
+    assert!(said.err.contains("no line breaks"), "{}", said.err);
+    let long = "é".repeat(100);
+    desk.run(&format!("mcp keys create {long}")).ends(0);
+    desk.run(&format!("mcp keys revoke {long}")).ends(0);
+}

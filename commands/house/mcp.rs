@@ -195,8 +195,14 @@ impl Chore for Create {
     const AUDITED: bool = true;
 
     async fn run(&self, host: &Host) -> Result<Self::Output> {
-        if self.name.trim().is_empty() || self.name.len() > 100 {
-            return Err(Error::usage("a key's name has 1 to 100 letters"));
+        if self.name.trim().is_empty()
+            || self.name.chars().count() > 100
+            || self.name.chars().any(char::is_control)
+        {
+            return Err(
+                Error::usage("a key's name has 1 to 100 letters, and no line breaks")
+                    .hint("Name it after its user, as in `medtainer mcp keys create laptop`."),
+            );
         }
         let mut conn = keys_connection(host).await?;
         let key = keys::create(&mut conn, &self.name).await?;
