@@ -1,6 +1,6 @@
 //! Completion: of words from the tree, of values from the store, never from the network.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
 use clap_complete::CompletionCandidate;
 use clap_complete::env::CompleteEnv;
@@ -46,11 +46,12 @@ where
     };
     let found = runtime.block_on(async {
         let env = Env::of_process();
+        let words: Vec<_> = std::env::args_os().collect();
         let sandbox = env
             .get("MEDTAINER_SANDBOX")
             .is_some_and(|value| !matches!(value, "0" | "false" | "no" | "off"))
-            || std::env::args_os().any(|arg| arg == "--sandbox");
-        let named = env.get("MEDTAINER_BUSINESS").map(str::to_owned);
+            || words.iter().any(|word| word == "--sandbox");
+        let named = business(&words).or_else(|| env.get("MEDTAINER_BUSINESS").map(str::to_owned));
         let app = App::new(product, env, false)?;
         let business = app.business(named.as_deref(), sandbox)?;
         let desk = app.desk(&business).await?;
@@ -65,6 +66,18 @@ where
             CompletionCandidate::new(value).help(Some(help.into()))
         })
         .collect()
+}
+
+/// The business that the words on the line name so far.
+fn business(words: &[OsString]) -> Option<String> {
+    words.iter().enumerate().rev().find_map(|(i, word)| {
+        let word = word.to_str()?;
+        match word.strip_prefix("--business") {
+            Some("") => words.get(i + 1)?.to_str().map(str::to_owned),
+            Some(rest) => rest.strip_prefix('=').map(str::to_owned),
+            None => None,
+        }
+    })
 }
 
 /// A word that Bash reads as this text.
@@ -82,6 +95,20 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_business_on_the_line_counts() {
+        let named =
+            |words: &[&str]| business(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(named(&["ghl", "contact", "b"]), None);
+        assert_eq!(
+            named(&["--business", "acme", "ghl"]).as_deref(),
+            Some("acme")
+        );
+        let both = ["--business", "a", "ghl", "--business=b"];
+        assert_eq!(named(&both).as_deref(), Some("b"));
+        assert_eq!(named(&["--business"]), None);
+    }
 
     #[test]
     fn words_for_bash_are_one_word() {
