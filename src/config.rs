@@ -90,14 +90,15 @@ impl Config {
         };
         toml::from_str(&text).map_err(|e| {
             let line = e.span().map_or(1, |span| {
-                text[..span.start.min(text.len())].matches('\n').count() + 1
+                let before = &text.as_bytes()[..span.start.min(text.len())];
+                before.iter().filter(|byte| **byte == b'\n').count() + 1
             });
             Error::usage(format!(
                 "`{}`, line {line}: {}",
                 path.display(),
                 e.message().replace('\n', ", ")
             ))
-            .hint("Mend that line; `medtainer config path` tells where the file is.")
+            .hint("Mend that line, or move the file away: everything in it is optional.")
         })
     }
 }

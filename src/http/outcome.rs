@@ -149,7 +149,7 @@ fn refusal(
     match (body.hint, kind) {
         (Some(hint), _) => error.hint(hint),
         (None, Kind::Auth) => error.hint(format!(
-            "`medtainer auth status {name}` shows what is in use; `medtainer auth login {name}` stores another."
+            "`medtainer auth status` shows what is in use; `medtainer auth login {name}` stores another."
         )),
         (None, Kind::Unavailable) => {
             error.hint("Try again in a while, or read what is stored with `--offline`.")

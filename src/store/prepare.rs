@@ -185,7 +185,7 @@ fn connecting(error: sqlx::Error) -> Error {
     };
     match code.as_deref() {
         Some("28P01" | "28000") => Error::auth("Postgres refused the user or the password")
-            .hint("Check `DATABASE_URL`; `medtainer db url` prints it without the password.")
+            .hint("Mend the user or the password in `DATABASE_URL`.")
             .because(error),
         Some("3D000") => Error::not_found("there is no such database in Postgres")
             .hint("Create it with `createdb`, or correct `DATABASE_URL`.")
