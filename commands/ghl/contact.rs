@@ -8,6 +8,7 @@ use medtainer_core::output::{Column, One, Raw, Row};
 use medtainer_core::{Error, Kind, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
+use sqlx::Connection;
 
 use super::lessons::{self, Taught};
 use super::{GHL, api, collections, store, types, who};
@@ -147,14 +148,17 @@ async fn fetch(cx: &Context, id: &str) -> Result<()> {
     let (row, _) = types::row(&fetched)
         .ok_or_else(|| Error::unavailable("GoHighLevel answered with a contact that has no id"))?;
     let mut conn = cx.db().await?;
-    let stored = store::contact(&mut conn, id).await?;
+    // The old version becomes history together with the new one's arrival, or not at all.
+    let mut tx = conn.begin().await?;
+    let stored = store::contact(&mut tx, id).await?;
     // The same contact comes in another form than from a search: what has not changed is not written.
     let newer = stored.is_none_or(|stored| {
         stored.deleted_at.is_some() || row.changed_at.is_none_or(|at| at > stored.changed_at)
     });
     if newer {
-        store::upsert_contacts(&mut conn, &[row], None).await?;
+        store::upsert_contacts(&mut tx, &[row], None).await?;
     }
+    tx.commit().await?;
     cx.note_source(Source::Live, Some(cx.now()));
     Ok(())
 }
