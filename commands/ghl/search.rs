@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use clap::Args;
 use medtainer_core::command::Command;
 use medtainer_core::context::Context;
@@ -72,7 +74,15 @@ impl Command for Search {
         let found = people::search(&mut conn, &self.text, self.limit).await?;
         let ids: Vec<_> = found.iter().map(|hit| hit.id.clone()).collect();
         let lines = lookup::lines(&mut conn, &ids).await?;
-        let hits = found.into_iter().zip(lines).map(|(hit, line)| Hit {
+        let mut lines: HashMap<_, _> = lines
+            .into_iter()
+            .map(|line| (line.id.clone(), line))
+            .collect();
+        // Lines may be fewer than hits: between the two questions somebody may have changed the answer.
+        let lines = found
+            .into_iter()
+            .filter_map(|hit| Some((lines.remove(&hit.id)?, hit)));
+        let hits = lines.map(|(line, hit)| Hit {
             id: line.id,
             name: line.name,
             company: line.company,
