@@ -235,19 +235,21 @@ impl App {
             .ok_or_else(|| Error::internal(format!("`{}` has no sandbox", ecosystem.service.name)))
     }
 
-    /// Ends the process's work in good order: what waits for a commit is committed.
-    pub async fn close(&self) {
-        let desks: Vec<_> = self
-            .desks
-            .lock()
-            .await
-            .drain()
-            .map(|(_, desk)| desk)
-            .collect();
+    /// Writes down what was asked of providers and waits for its group.
+    pub(crate) async fn flush(&self) {
+        let desks: Vec<_> = self.desks.lock().await.values().cloned().collect();
         for desk in desks {
             if desk.gateway.flush().await.is_err() {
                 tracing::warn!("some requests could not be recorded");
             }
+        }
+    }
+
+    /// Ends the process's work in good order: what waits for a commit is committed.
+    pub async fn close(&self) {
+        self.flush().await;
+        let desks: Vec<_> = self.desks.lock().await.drain().collect();
+        for (_, desk) in desks {
             desk.store.pool().close().await;
         }
     }

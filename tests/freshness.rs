@@ -57,6 +57,19 @@ fn age(desk: &Desk, minutes: u32) {
 }
 
 #[test]
+fn what_a_check_asks_of_a_provider_is_recorded() {
+    let (desk, provider) = synced();
+    let recorded = "select count(*) from api_calls";
+    let (before, asked) = (desk.sql(recorded), provider.requests());
+    desk.run("doctor").ends(0);
+    let number = |text: String| text.parse::<u64>().unwrap();
+    assert_eq!(
+        number(desk.sql(recorded)) - number(before),
+        provider.requests() - asked
+    );
+}
+
+#[test]
 fn asked_for_it_goes_live() {
     let (desk, provider) = synced();
     let changed = provider.order("mutate", &json!({ "count": 1 }))["ids"][0]

@@ -233,6 +233,8 @@ async fn run(
             Ok(Parsed::Command(_)) => Err(Error::internal("a command was taken for a chore")),
             Err(error) => Err(schema::from_clap(&error)),
         };
+        // The process ends with the command, and with it whatever was not written down.
+        host.app.flush().await;
         let mut answer = finished(outcome, started);
         if let Ok(business) = host
             .app
