@@ -50,10 +50,26 @@ fn a_young_cache_answers_without_a_call() {
 }
 
 /// Makes the last good sync so many minutes old.
-fn age(desk: &Desk, minutes: u32) {
+fn age(desk: &Desk, minutes: i32) {
     desk.sql(&format!(
         "update sync_state set last_success_at = now() - interval '{minutes} minutes'"
     ));
+}
+
+#[test]
+fn a_clock_that_was_set_back_makes_nothing_young() {
+    let (desk, provider) = synced();
+    desk.sql("update sync_state set last_full_at = now() + interval '1 year'");
+    age(&desk, -60 * 24 * 365);
+    let before = provider.requests();
+    let answer = desk.json("ghl contacts");
+    assert_eq!(meta(&answer, "source"), "live");
+    assert!(provider.requests() > before);
+    let stats = desk.json("ghl sync-stats");
+    assert_eq!(stats["data"]["runs"][0]["mode"], "full", "{stats}");
+    // Two clocks never quite agree.
+    age(&desk, -1);
+    assert_eq!(meta(&desk.json("ghl contacts"), "source"), "cached");
 }
 
 #[test]

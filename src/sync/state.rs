@@ -78,7 +78,7 @@ pub struct State {
     pub provider_total: Option<i64>,
     /// The unfinished run that will be taken up, if any.
     pub run_id: Option<i64>,
-    /// Whether a full sweep is due, by the Postgres clock.
+    /// Whether a full sweep is due, by the Postgres clock, which may have been set back since the last.
     pub full_due: bool,
     pub(super) cursor: Option<String>,
     pub(super) seen: i64,
@@ -105,7 +105,7 @@ select exists (
 
 const STATE: &str = "\
 select watermark, last_success_at, last_full_at, last_run_id, provider_total, run_id,
-       last_full_at is null or last_full_at < clock_timestamp() - interval '1 day' as full_due,
+       last_full_at is null or abs(extract(epoch from clock_timestamp() - last_full_at)) > 86400 as full_due,
        cursor, seen, total_low, total_high, last_first, all_fetched,
        coalesce(checkpoint_at > clock_timestamp() - interval '1 day', false) as resumable
   from sync_state where collection = $1";
