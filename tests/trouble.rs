@@ -280,6 +280,22 @@ fn one_page(contacts: Value) -> String {
 }
 
 #[test]
+fn names_cannot_steer_the_terminal() {
+    let eve = |id: &str| json!({ "id": id, "firstName": "Eve\u{1b}]0;x\u{7}", "lastName": "Two" });
+    let contacts = json!([eve("eve00000000000000001"), eve("eve00000000000000002")]);
+    let desk = Desk::new(Provider::shared()).with("MEDTAINER_GHL_URL", &one_page(contacts));
+    let ambiguous = desk.run("ghl contact 'eve two'").ends(5);
+    let page = desk.run("ghl contacts --sort name --limit 1").ends(0);
+    for said in [ambiguous.err, page.err] {
+        assert!(said.contains("eve0000000000000000"), "{said:?}");
+        assert!(
+            !said.contains(|c: char| c.is_control() && c != '\n'),
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
 fn a_contact_of_nothing_but_null_is_a_contact() {
     let fields = [
         "locationId",

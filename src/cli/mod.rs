@@ -285,7 +285,7 @@ fn choose(host: &Host, answer: &Answer) -> Option<(String, String)> {
     };
     let labels: Vec<_> = candidates
         .iter()
-        .map(|c| format!("{}  {}", text(c, "label"), text(c, "id")))
+        .map(|c| render::visible(&format!("{}  {}", text(c, "label"), text(c, "id"))))
         .collect();
     let picked = dialoguer::Select::new()
         .with_prompt(format!("{}; which one", error.message()))

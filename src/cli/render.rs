@@ -302,9 +302,9 @@ impl Printer {
                         .get(name)
                         .and_then(Value::as_str)
                         .unwrap_or_default()
-                        .to_owned()
                 };
-                write_stderr(&format!("  {}  {}\n", text("id"), text("label")));
+                let line = format!("  {}  {}", text("id"), text("label"));
+                write_stderr(&format!("{}\n", visible(&line)));
             }
         }
         if let Some(hint) = error.hint_text() {
@@ -320,7 +320,7 @@ impl Printer {
     /// Says something that is not the answer.
     pub fn say(&self, text: &str) {
         if !self.options.quiet {
-            write_stderr(&format!("{text}\n"));
+            write_stderr(&format!("{}\n", visible(text)));
         }
     }
 
@@ -336,12 +336,20 @@ impl Printer {
     }
 
     fn write_error(&self, label: &str, color: &str, text: &str) {
+        let text = visible(text);
         if self.stderr_color {
             write_stderr(&format!("\u{1b}[{color}m{label}:\u{1b}[0m {text}\n"));
         } else {
             write_stderr(&format!("{label}: {text}\n"));
         }
     }
+}
+
+/// Without what would steer the terminal: names and refusals come from others. Lines stay lines.
+pub(super) fn visible(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() && c != '\n' { ' ' } else { c })
+        .collect()
 }
 
 /// A word that any shell reads as this text, for a person to copy.
