@@ -24,6 +24,13 @@ impl Env {
             .filter(|value| !value.is_empty())
     }
 
+    /// Whether a variable switches something on, as the parser of options reads it.
+    pub fn is_on(&self, name: &str) -> bool {
+        let off = ["n", "no", "f", "false", "off", "0"];
+        self.get(name)
+            .is_some_and(|value| !off.contains(&value.to_lowercase().as_str()))
+    }
+
     /// A variable that holds a path.
     pub fn path(&self, name: &str) -> Option<PathBuf> {
         self.get(name).map(PathBuf::from)

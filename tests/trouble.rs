@@ -546,6 +546,25 @@ fn sample_businesses_keep_no_credential() {
 }
 
 #[test]
+fn refused_words_are_told_in_the_form_that_was_asked_for() {
+    let desk = Home::shared().bare();
+    for form in [
+        "--json",
+        "-ojson",
+        "-o=ndjson",
+        "-o json",
+        "--output=ndjson",
+    ] {
+        let said = desk.run(&format!("ghl contacts --limit 0 {form}")).ends(2);
+        assert_eq!(said.json()["error"]["kind"], "usage", "{form}");
+    }
+    let on = desk.clone().with("MEDTAINER_JSON", "1");
+    on.run("ghl contacts --limit 0").ends(2).json();
+    let off = desk.with("MEDTAINER_JSON", "off");
+    assert_eq!(off.run("ghl contacts --limit 0").ends(2).out, "");
+}
+
+#[test]
 fn names_of_keys_are_one_line() {
     let desk = Home::shared().bare();
     let said = desk.run("mcp keys create 'a\nb'").ends(2);

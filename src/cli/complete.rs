@@ -47,10 +47,8 @@ where
     let found = runtime.block_on(async {
         let env = Env::of_process();
         let words: Vec<_> = std::env::args_os().collect();
-        let sandbox = env
-            .get("MEDTAINER_SANDBOX")
-            .is_some_and(|value| !matches!(value, "0" | "false" | "no" | "off"))
-            || words.iter().any(|word| word == "--sandbox");
+        let sandbox =
+            env.is_on("MEDTAINER_SANDBOX") || words.iter().any(|word| word == "--sandbox");
         let named = business(&words).or_else(|| env.get("MEDTAINER_BUSINESS").map(str::to_owned));
         let app = App::new(product, env, false)?;
         let business = app.business(named.as_deref(), sandbox)?;

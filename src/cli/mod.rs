@@ -382,13 +382,23 @@ fn parse_with(
 
 /// What a command line that does not parse ends with; help and version are answers.
 fn refuse(error: &clap::Error, args: &[OsString], env: &Env) -> ExitCode {
+    let is_json = |format: &str| matches!(format, "json" | "ndjson");
+    let named = |arg: &OsString| -> Option<bool> {
+        let arg = arg.to_str()?;
+        let format = arg.strip_prefix("--output=").or_else(|| {
+            let short = arg.strip_prefix("-o").filter(|_| !arg.starts_with("--"))?;
+            Some(short.trim_start_matches('='))
+        });
+        format.map(is_json)
+    };
     let asks_for_json = args
         .iter()
-        .any(|arg| arg == "--json" || arg == "--output=json")
-        || args
-            .windows(2)
-            .any(|pair| (pair[0] == "--output" || pair[0] == "-o") && pair[1] == "json")
-        || env.get("MEDTAINER_OUTPUT") == Some("json");
+        .any(|arg| arg == "--json" || named(arg) == Some(true))
+        || args.windows(2).any(|pair| {
+            (pair[0] == "--output" || pair[0] == "-o") && pair[1].to_str().is_some_and(is_json)
+        })
+        || env.get("MEDTAINER_OUTPUT").is_some_and(is_json)
+        || env.is_on("MEDTAINER_JSON");
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // A pager that was closed early is no error.
