@@ -150,15 +150,6 @@ impl Gateway {
         }
     }
 
-    /// A gateway for another business, with the same connections to providers.
-    #[must_use]
-    pub fn for_pool(&self, pool: PgPool) -> Self {
-        Gateway {
-            clients: Arc::clone(&self.clients),
-            ..Self::with(pool, self.shared.options)
-        }
-    }
-
     /// The same gateway with a meter of its own, to count the calls of one run.
     #[must_use]
     pub fn metered(&self) -> Self {
