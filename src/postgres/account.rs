@@ -213,7 +213,9 @@ pub(super) fn make_home(home: &Path) -> Result<()> {
         0o700
     };
     for dir in missing.iter().rev() {
-        match DirBuilder::new().mode(0o700).create(dir) {
+        // At once as it has to be: another process may look at it the moment it is there.
+        match DirBuilder::new().mode(mode).create(dir) {
+            // What a strict umask took away.
             Ok(()) => std::fs::set_permissions(dir, Permissions::from_mode(mode))
                 .map_err(|e| trouble::io("open", dir, e))?,
             // Another process was faster, which is as good.
@@ -300,6 +302,26 @@ mod tests {
         );
         assert!(Passwd::parse("+::::::").is_none());
         assert!(Passwd::parse("").is_none());
+    }
+
+    #[test]
+    fn a_home_is_never_seen_closed() {
+        let temp = tempfile::tempdir().unwrap();
+        for round in 0..300 {
+            let home = temp.path().join(round.to_string());
+            let seen = std::thread::scope(|scope| {
+                let first = scope.spawn(|| {
+                    loop {
+                        if let Ok(found) = std::fs::metadata(&home) {
+                            break found.mode() & 0o777;
+                        }
+                    }
+                });
+                make_home(&home).unwrap();
+                first.join().unwrap()
+            });
+            assert_eq!(seen, std::fs::metadata(&home).unwrap().mode() & 0o777);
+        }
     }
 
     #[test]
