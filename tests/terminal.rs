@@ -399,7 +399,7 @@ fn a_person_may_choose_among_namesakes() {
         rexpect::session::spawn_command(command, Some(20_000)).unwrap()
     };
     let mut session = person("ghl contact 'maria garcia' --fields id");
-    session.exp_string("which one:").unwrap();
+    session.exp_string("which one").unwrap();
     session.send("\u{1b}[B\r").unwrap();
     session.flush().unwrap();
     let rest = session.exp_eof().unwrap();
@@ -411,7 +411,7 @@ fn a_person_may_choose_among_namesakes() {
     assert!(shown.contains(&second), "{second} was chosen: {rest}");
     // Who does not choose gets the candidates.
     let mut session = person("ghl contact 'maria garcia'");
-    session.exp_string("which one:").unwrap();
+    session.exp_string("which one").unwrap();
     session.send("\u{1b}").unwrap();
     session.flush().unwrap();
     session.exp_string("Give the id").unwrap();
@@ -583,4 +583,23 @@ fn shells_complete_names_from_the_cache() {
         .output()
         .unwrap();
     assert!(output.stdout.is_empty() && !home.path.exists());
+}
+
+#[test]
+fn login_asks_in_a_terminal() {
+    let provider = Provider::start("--records 30 --no-limits");
+    let desk = Desk::new(&provider)
+        .without("MEDTAINER_GHL_TOKEN")
+        .without("MEDTAINER_GHL_LOCATION");
+    let mut command = desk.command("auth login ghl");
+    command.env("TERM", "xterm").stdin(Stdio::inherit());
+    let mut session = rexpect::session::spawn_command(command, Some(60_000)).unwrap();
+    let mut seen = session.exp_string("token (pit-").unwrap();
+    session.send_line("pit-sandbox").unwrap();
+    seen += &session.exp_string("location id").unwrap();
+    session.send_line("sandboxLocation01abc").unwrap();
+    seen += &session.exp_eof().unwrap();
+    assert!(seen.contains("Logged in to GoHighLevel"), "{seen}");
+    assert!(!seen.contains("pit-sandbox"), "{seen}");
+    desk.run("ghl contacts").ends(0);
 }
