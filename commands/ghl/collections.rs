@@ -38,7 +38,7 @@ impl Collection for Contacts {
         Box::pin(async move {
             people::indexes_its_pages(conn).await?;
             let stored = store::upsert_contacts(conn, rows, Some(run)).await?;
-            index(conn, stored.written().map(|place| &rows[place])).await?;
+            index(conn, rows, &stored.written).await?;
             Ok(Applied::from(&stored))
         })
     }
@@ -71,13 +71,14 @@ impl Collection for Contacts {
 }
 
 /// Makes contacts findable.
-async fn index(conn: &mut PgConnection, rows: impl Iterator<Item = &Row>) -> Result<()> {
-    let read: Vec<(&Row, types::Contact, Option<String>)> = rows
-        .map(|row| {
-            let contact = types::Contact::read(&row.body);
-            let full_name = contact.full_name();
-            (row, contact, full_name)
-        })
+async fn index(
+    conn: &mut PgConnection,
+    rows: &[Row],
+    written: &[(usize, types::Contact)],
+) -> Result<()> {
+    let read: Vec<(&Row, &types::Contact, Option<String>)> = written
+        .iter()
+        .map(|(place, contact)| (&rows[*place], contact, contact.full_name()))
         .collect();
     let people: Vec<Person<'_>> = read
         .iter()

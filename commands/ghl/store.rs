@@ -161,17 +161,12 @@ pub struct Stored {
     pub inserted: Vec<usize>,
     /// Places of those that were different, returned ones included.
     pub updated: Vec<usize>,
+    /// Both, as they were read: what a search index has to learn.
+    pub written: Vec<(usize, Contact)>,
     /// How many of the updated had a tombstone.
     pub returned: usize,
     /// How many were as before.
     pub unchanged: usize,
-}
-
-impl Stored {
-    /// Places of everything that was written: what a search index has to learn.
-    pub fn written(&self) -> impl Iterator<Item = usize> + '_ {
-        self.inserted.iter().chain(&self.updated).copied()
-    }
 }
 
 impl From<&Stored> for medtainer_core::sync::Applied {
@@ -213,7 +208,7 @@ pub async fn upsert_contacts(
     for (place, is_known, was_gone) in changed {
         let place = usize::try_from(place).unwrap_or_default();
         let Some(row) = rows.get(place) else { continue };
-        write.push((row, Contact::read(&row.body)));
+        write.push((row, place, Contact::read(&row.body)));
         stored.returned += usize::from(was_gone);
         if is_known {
             stored.updated.push(place);
@@ -231,31 +226,37 @@ pub async fn upsert_contacts(
             .await?;
     }
     sqlx::query(UPSERT)
-        .bind(column(&write, |(row, _)| row.id.as_str()))
-        .bind(column(&write, |(row, _)| row.body.as_str()))
-        .bind(column(&write, |(row, _)| row.hash))
-        .bind(column(&write, |(row, _)| row.changed_at))
-        .bind(column(&write, |(_, contact)| contact.date_added))
-        .bind(column(&write, |(_, contact)| {
+        .bind(column(&write, |(row, ..)| row.id.as_str()))
+        .bind(column(&write, |(row, ..)| row.body.as_str()))
+        .bind(column(&write, |(row, ..)| row.hash))
+        .bind(column(&write, |(row, ..)| row.changed_at))
+        .bind(column(&write, |(.., contact)| contact.date_added))
+        .bind(column(&write, |(.., contact)| {
             contact.location_id.as_deref()
         }))
-        .bind(column(&write, |(_, contact)| contact.full_name()))
-        .bind(column(&write, |(_, contact)| contact.first_name.as_deref()))
-        .bind(column(&write, |(_, contact)| contact.last_name.as_deref()))
-        .bind(column(&write, |(_, contact)| {
+        .bind(column(&write, |(.., contact)| contact.full_name()))
+        .bind(column(&write, |(.., contact)| {
+            contact.first_name.as_deref()
+        }))
+        .bind(column(&write, |(.., contact)| contact.last_name.as_deref()))
+        .bind(column(&write, |(.., contact)| {
             contact.company_name.as_deref()
         }))
-        .bind(column(&write, |(_, contact)| {
+        .bind(column(&write, |(.., contact)| {
             contact.email.as_ref().map(|email| email.to_lowercase())
         }))
-        .bind(column(&write, |(_, contact)| contact.phone.as_deref()))
-        .bind(column(&write, |(_, contact)| contact.source.as_deref()))
-        .bind(column(&write, |(_, contact)| {
+        .bind(column(&write, |(.., contact)| contact.phone.as_deref()))
+        .bind(column(&write, |(.., contact)| contact.source.as_deref()))
+        .bind(column(&write, |(.., contact)| {
             contact.assigned_to.as_deref()
         }))
-        .bind(column(&write, |(_, contact)| joined(&contact.tags)))
+        .bind(column(&write, |(.., contact)| joined(&contact.tags)))
         .execute(conn)
         .await?;
+    stored.written = write
+        .into_iter()
+        .map(|(_, place, contact)| (place, contact))
+        .collect();
     Ok(stored)
 }
 

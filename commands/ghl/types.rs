@@ -1,9 +1,12 @@
 //! What GoHighLevel sends. Every field is optional and a field of the wrong type is an absent one: list,
 //! search and get give the same contact in three shapes, and null is common in all of them.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use medtainer_core::sync::Row;
-use serde::de::IgnoredAny;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -145,25 +148,105 @@ fn without_field(json: &str, name: &str, value: &str) -> Option<String> {
     Some(rest)
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
+// What a field holds, as far as it can be a text or a number. Read by hand: a page has ten thousand fields,
+// and an untagged enum keeps a copy of each before it looks at it.
 enum Loose {
     Text(String),
     Number(serde_json::Number),
-    Email { email: String },
-    Phone { phone: String },
-    Other(IgnoredAny),
+    Other,
 }
 
 impl Loose {
     fn text(self) -> Option<String> {
-        let text = match self {
-            Loose::Text(text) | Loose::Email { email: text } | Loose::Phone { phone: text } => text,
-            Loose::Number(number) => number.to_string(),
-            Loose::Other(_) => return None,
+        match self {
+            Loose::Text(text) => Some(text),
+            Loose::Number(number) => Some(number.to_string()),
+            Loose::Other => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Loose {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match deserializer.deserialize_any(Reader)? {
+            Found::One(value) => value,
+            Found::Many(_) => Loose::Other,
+        })
+    }
+}
+
+enum Found {
+    One(Loose),
+    Many(Vec<Loose>),
+}
+
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Found;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Found, E> {
+        let text = text.trim();
+        let text = if text.contains('\0') {
+            text.replace('\0', "")
+        } else {
+            text.to_owned()
         };
-        let text = text.trim().replace('\0', "");
-        (!text.is_empty()).then_some(text)
+        Ok(Found::One(if text.is_empty() {
+            Loose::Other
+        } else {
+            Loose::Text(text)
+        }))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Found, E> {
+        Ok(Found::One(Loose::Number(number.into())))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Found, E> {
+        Ok(Found::One(Loose::Number(number.into())))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Found, E> {
+        let number = serde_json::Number::from_f64(number).map(Loose::Number);
+        Ok(Found::One(number.unwrap_or(Loose::Other)))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Found, E> {
+        Ok(Found::One(Loose::Other))
+    }
+
+    fn visit_unit<E>(self) -> Result<Found, E> {
+        Ok(Found::One(Loose::Other))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Found, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = list.next_element()? {
+            values.push(value);
+        }
+        Ok(Found::Many(values))
+    }
+
+    // `{"email": …}` or `{"phone": …}`.
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found, A::Error> {
+        let mut found = None;
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            if matches!(&*name, "email" | "phone") {
+                let value: Loose = map.next_value()?;
+                found = found.or(match value {
+                    Loose::Text(_) => Some(value),
+                    _ => None,
+                });
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(Found::One(found.unwrap_or(Loose::Other)))
     }
 }
 
@@ -171,17 +254,10 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
     Loose::deserialize(deserializer).map(Loose::text)
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    Many(Vec<Loose>),
-    One(Loose),
-}
-
 fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let many = match OneOrMany::deserialize(deserializer)? {
-        OneOrMany::Many(many) => many,
-        OneOrMany::One(one) => vec![one],
+    let many = match deserializer.deserialize_any(Reader)? {
+        Found::Many(many) => many,
+        Found::One(one) => vec![one],
     };
     Ok(many.into_iter().filter_map(Loose::text).collect())
 }
@@ -191,7 +267,7 @@ fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Ut
     let time = match Loose::deserialize(deserializer)? {
         Loose::Text(text) => parse_time(text.trim()),
         Loose::Number(number) => number.as_i64().and_then(DateTime::from_timestamp_millis),
-        _ => None,
+        Loose::Other => None,
     };
     // Postgres keeps years from -4713 on; nobody here is older than this.
     Ok(time.filter(|time| (0..10_000).contains(&chrono::Datelike::year(time))))

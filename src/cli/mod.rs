@@ -344,7 +344,7 @@ fn parse_with(
             command.mut_arg(name, |arg| arg.env(Resettable::Reset))
         })
     };
-    let (set, empty): (Vec<_>, Vec<_>) = Options::augment_args(clap::Command::new("options"))
+    let (set, empty): (Vec<_>, Vec<_>) = command
         .get_arguments()
         .filter_map(|arg| {
             Some((

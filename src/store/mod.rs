@@ -72,13 +72,20 @@ impl Store {
         &self.0.pool
     }
 
-    /// A connection, at once or not at all: where nobody listens, the pool would go on knocking for as
-    /// long as it may wait, since it takes a refusal for a server that is about to start.
+    /// A connection, or soon the news that there is none: where nobody listens, the pool would go on
+    /// knocking for as long as it may wait, since it takes a refusal for a server that is about to start.
     pub async fn acquire(&self) -> Result<PoolConnection<Postgres>> {
-        if self.0.pool.num_idle() == 0 {
-            self.knock().await?;
+        let acquiring = self.0.pool.acquire();
+        tokio::pin!(acquiring);
+        match tokio::time::timeout(DOUBT, &mut acquiring).await {
+            Ok(acquired) => Ok(acquired?),
+            // Not sooner: whoever knocks costs Postgres a process, and callers that merely wait for each
+            // other must not.
+            Err(_) => {
+                self.knock().await?;
+                Ok(acquiring.await?)
+            }
         }
-        Ok(self.0.pool.acquire().await?)
     }
 
     async fn knock(&self) -> Result<()> {
@@ -173,6 +180,9 @@ fn for_business(options: PgConnectOptions, business: &Business) -> PgConnectOpti
 }
 
 /// How long a server may take to accept a connection.
+// How long the pool may take before we ask whether anybody listens.
+const DOUBT: Duration = Duration::from_millis(150);
+
 const KNOCK: Duration = Duration::from_secs(5);
 
 impl std::fmt::Debug for Store {

@@ -1,6 +1,7 @@
 //! The figures medtainer promises, each against something measured in the same run.
 //!
-//!     cargo bench --bench figures -- [cached] [sync] [mcp] [--contacts 100000] [--runs 30]
+//!     cargo bench --bench figures -- [cached] [sync] [mcp] [--runs 30] [--contacts 100000] [--rounds 3]
+//!         [--calls 6400]
 //!
 //! Everything runs through the release binary, on a private Postgres made for the run, with `fsync` on.
 //! Machines are shared: what is compared takes turns, and medians count.
@@ -31,7 +32,7 @@ fn main() {
         cached::run(number("--runs", 30));
     }
     if wants("sync") {
-        sync::run(number("--contacts", 100_000));
+        sync::run(number("--contacts", 100_000), number("--rounds", 3));
     }
     if wants("mcp") {
         mcp::run(number("--calls", 6_400));
