@@ -178,7 +178,13 @@ fn scalar(name: &str, value: &Value) -> Result<String> {
             Err(wrong(name, "text without NUL characters"))
         }
         Value::String(text) => Ok(text.clone()),
-        Value::Number(number) => Ok(number.to_string()),
+        // Some models write whole numbers as `10.0`.
+        Value::Number(number) => Ok(match number.as_f64() {
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 1e15 => {
+                format!("{float:.0}")
+            }
+            _ => number.to_string(),
+        }),
         Value::Bool(flag) => Ok(flag.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => Err(wrong(name, "a single value")),
     }

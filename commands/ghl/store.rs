@@ -104,11 +104,6 @@ select count(*) filter (where deleted_at is null) as live,
        max(updated_at) as newest_change, max(last_synced) as last_written
   from contacts where ecosystem = 'gohighlevel'";
 
-const HISTORY: &str = "\
-select id, kind, changed_at, seen_at, data::text as data
-  from record_history where collection = 'ghl.contacts' and record_id = $1 and ($2::bigint is null or id < $2)
- order by id desc limit $3";
-
 /// Every statement here, for the test that describes them all; of lists, the one with every filter in
 /// each order.
 pub fn statements() -> Vec<(String, String)> {
@@ -122,7 +117,6 @@ pub fn statements() -> Vec<(String, String)> {
         ("BURY_ONE", BURY_ONE),
         ("ONE", ONE),
         ("STATS", STATS),
-        ("HISTORY", HISTORY),
     ];
     let mut all: Vec<_> = whole
         .iter()
@@ -343,32 +337,6 @@ pub struct Stats {
 /// Counts everything; takes its time beyond a hundred thousand contacts.
 pub async fn stats(conn: &mut PgConnection) -> Result<Stats> {
     Ok(sqlx::query_as(STATS).fetch_one(conn).await?)
-}
-
-/// A version of a contact that is no longer the current one.
-#[derive(Debug, Clone, FromRow)]
-pub struct Version {
-    /// For the next page.
-    pub id: i64,
-    /// `update`, `delete` or `return`: what ended it.
-    pub kind: String,
-    /// The provider's time of this version.
-    pub changed_at: Option<DateTime<Utc>>,
-    /// When we saw that it had ended.
-    pub seen_at: DateTime<Utc>,
-    /// Its JSON.
-    pub data: String,
-}
-
-/// What a contact was before, newest first.
-pub async fn history(
-    conn: &mut PgConnection,
-    id: &str,
-    before: Option<i64>,
-    limit: i64,
-) -> Result<Vec<Version>> {
-    let query = sqlx::query_as(HISTORY).bind(id).bind(before).bind(limit);
-    Ok(query.fetch_all(conn).await?)
 }
 
 /// In which order a list comes.

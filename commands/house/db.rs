@@ -58,6 +58,9 @@ impl Chore for Start {
     async fn run(&self, host: &Host) -> Result<Self::Output> {
         let cluster = host.app.cluster()?;
         cluster.ensure(&|text| host.printer.say(text)).await?;
+        // A newer minor version takes over when nobody is connected.
+        let say = |text: &str| host.printer.say(text);
+        cluster.restart_if_updated(&say).await?;
         Ok(One(Standing(cluster.status().await?)))
     }
 }

@@ -44,8 +44,8 @@ struct Inner {
 }
 
 impl Store {
-    /// A store that will connect with these options: 1 connection for a one-shot command, at least
-    /// 10 for a server. Must be called inside a tokio runtime.
+    /// A store that will connect with these options, at most `pool_size` times: a few for a one-shot
+    /// command, at least 10 for a server. Must be called inside a tokio runtime.
     pub fn new(
         options: PgConnectOptions,
         business: Business,

@@ -449,6 +449,7 @@ impl<'a> Work<'a> {
                 self.collection,
                 self.id,
                 self.options.force,
+                self.reached.total_low.is_some(),
                 &mut verdict,
             )
             .await?;
@@ -468,6 +469,7 @@ async fn bury(
     collection: &dyn Collection,
     run: i64,
     force: bool,
+    counted_there: bool,
     verdict: &mut Verdict,
 ) -> Result<()> {
     let missing = collection.missing(conn, run).await?;
@@ -475,7 +477,9 @@ async fn bury(
         return Ok(());
     }
     let live = collection.live(conn).await?;
-    if !force && live >= 10 && missing * 10 > live * 3 {
+    // Nothing at all, from a provider that does not say how much it has, is rather a fault than a wish.
+    let nothing = verdict.counted == 0 && !counted_there;
+    if !force && (nothing || live >= 10 && missing * 10 > live * 3) {
         verdict.held_back = missing;
         verdict.complete = false;
         verdict.warnings.push(format!(
