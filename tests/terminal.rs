@@ -584,3 +584,22 @@ fn shells_complete_names_from_the_cache() {
         .unwrap();
     assert!(output.stdout.is_empty() && !home.path.exists());
 }
+
+#[test]
+fn login_asks_in_a_terminal() {
+    let provider = Provider::start("--records 30 --no-limits");
+    let desk = Desk::new(&provider)
+        .without("MEDTAINER_GHL_TOKEN")
+        .without("MEDTAINER_GHL_LOCATION");
+    let mut command = desk.command("auth login ghl");
+    command.env("TERM", "xterm").stdin(Stdio::inherit());
+    let mut session = rexpect::session::spawn_command(command, Some(60_000)).unwrap();
+    let mut seen = session.exp_string("token (pit-").unwrap();
+    session.send_line("pit-sandbox").unwrap();
+    seen += &session.exp_string("location id").unwrap();
+    session.send_line("sandboxLocation01abc").unwrap();
+    seen += &session.exp_eof().unwrap();
+    assert!(seen.contains("Logged in to GoHighLevel"), "{seen}");
+    assert!(!seen.contains("pit-sandbox"), "{seen}");
+    desk.run("ghl contacts").ends(0);
+}

@@ -84,12 +84,12 @@ impl Chore for Login {
 /// Each value from a person, or a line of standard input.
 fn collect(service: &Service, piped: bool) -> Result<Credentials> {
     let mut values = Vec::new();
-    let mut lines = std::io::stdin().lines();
+    // Only where it is read: these lines keep standard input locked, and a prompt would wait for it forever.
+    let mut lines = piped.then(|| std::io::stdin().lines());
     for field in service.credentials {
-        let value = if piped {
-            line(&mut lines, field)?
-        } else {
-            ask(field)?
+        let value = match &mut lines {
+            Some(lines) => line(lines, field)?,
+            None => ask(field)?,
         };
         if !value.is_empty() {
             values.push((field.name, SecretString::from(value)));
