@@ -17,6 +17,7 @@ _clap_complete_medtainer() {
         _CLAP_COMPLETE_INDEX="$_CLAP_COMPLETE_INDEX" \
         _CLAP_COMPLETE_COMP_TYPE="$_CLAP_COMPLETE_COMP_TYPE" \
         _CLAP_COMPLETE_SPACE="$_CLAP_COMPLETE_SPACE" \
+        _CLAP_COMPLETE_QUOTE="${COMP_WORDS[COMP_CWORD]:0:1}" \
         COMPLETE="bash" \
         "medtainer" -- "${words[@]}" \
     ) )

@@ -57,5 +57,31 @@ pub fn script(shell: Shell, name: &str) -> Result<String> {
     completer
         .write_registration("COMPLETE", name, name, name, &mut script)
         .map_err(|e| Error::internal("the script could not be written").because(e))?;
-    String::from_utf8(script).map_err(|e| Error::internal("the script is not text").because(e))
+    let script = String::from_utf8(script)
+        .map_err(|e| Error::internal("the script is not text").because(e))?;
+    Ok(match shell {
+        // Bash keeps an opening quote to itself, and wants what follows it without backslashes.
+        "bash" => script.replace(BASH_CALL, &format!("{BASH_QUOTE}{BASH_CALL}")),
+        // A `.zshrc` of one line has nothing that completes yet.
+        "zsh" => script.replace(ZSH_CALL, &format!("{ZSH_LOAD}{ZSH_CALL}")),
+        _ => script,
+    })
+}
+
+const BASH_CALL: &str = "        COMPLETE=\"bash\" \\\n";
+const BASH_QUOTE: &str = "        _CLAP_COMPLETE_QUOTE=\"${COMP_WORDS[COMP_CWORD]:0:1}\" \\\n";
+const ZSH_CALL: &str = "\ncompdef _clap";
+const ZSH_LOAD: &str = "\n(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_are_mended() {
+        let bash = script(Shell::Bash, "medtainer").unwrap();
+        assert_eq!(bash.matches(BASH_QUOTE).count(), 1, "{bash}");
+        let zsh = script(Shell::Zsh, "medtainer").unwrap();
+        assert_eq!(zsh.matches(ZSH_LOAD).count(), 1, "{zsh}");
+    }
 }

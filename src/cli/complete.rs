@@ -31,13 +31,14 @@ where
     let Some(typed) = typed.to_str() else {
         return Vec::new();
     };
-    // Bash hands over what was typed as it is, quotes and all, and takes what it gets as it is. Only its
-    // script sets this variable.
+    // Shells hand over what was typed as it is, quotes and all; Bash also takes what it gets as it is,
+    // and keeps a quote that begins the word. Only its script sets these variables.
     let raw = std::env::var_os("_CLAP_COMPLETE_COMP_TYPE").is_some();
-    let typed: String = typed
-        .chars()
-        .filter(|c| !raw || !matches!(c, '\\' | '"' | '\''))
-        .collect();
+    let open = std::env::var("_CLAP_COMPLETE_QUOTE")
+        .ok()
+        .and_then(|word| word.chars().next())
+        .filter(|c| matches!(c, '\'' | '"'));
+    let typed = unquoted(typed, open);
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -60,7 +61,7 @@ where
         .unwrap_or_default()
         .into_iter()
         .map(|(value, help)| {
-            let value = if raw { quoted(&value) } else { value };
+            let value = if raw { quoted(&value, open) } else { value };
             CompletionCandidate::new(value).help(Some(help.into()))
         })
         .collect()
@@ -78,12 +79,35 @@ fn business(words: &[OsString]) -> Option<String> {
     })
 }
 
-/// A word that Bash reads as this text.
-fn quoted(text: &str) -> String {
+/// What a shell would read, after a quote that is open already.
+fn unquoted(word: &str, open: Option<char>) -> String {
+    let mut text = String::with_capacity(word.len());
+    let mut quote = open;
+    let mut chars = word.chars();
+    while let Some(c) = chars.next() {
+        match (c, quote) {
+            ('\\', None | Some('"')) => text.extend(chars.next()),
+            ('\'' | '"', None) => quote = Some(c),
+            (c, Some(closing)) if c == closing => quote = None,
+            _ => text.push(c),
+        }
+    }
+    text
+}
+
+/// A word that Bash reads as this text, after a quote that is open already.
+fn quoted(text: &str, open: Option<char>) -> String {
     let mut word = String::with_capacity(text.len());
     for c in text.chars() {
-        if !c.is_alphanumeric() && !matches!(c, '-' | '_' | '.' | '@' | '+' | '/' | ',') {
-            word.push('\\');
+        match open {
+            Some('\'') if c == '\'' => word.push_str("'\\'"),
+            Some('"') if matches!(c, '"' | '\\' | '$' | '`') => word.push('\\'),
+            None if !c.is_alphanumeric()
+                && !matches!(c, '-' | '_' | '.' | '@' | '+' | '/' | ',') =>
+            {
+                word.push('\\');
+            }
+            _ => {}
         }
         word.push(c);
     }
@@ -110,7 +134,21 @@ mod tests {
 
     #[test]
     fn words_for_bash_are_one_word() {
-        assert_eq!(quoted("Sean O'Hara (x)"), "Sean\\ O\\'Hara\\ \\(x\\)");
-        assert_eq!(quoted("a@b.example"), "a@b.example");
+        let name = "Sean O'Hara (\"x\")";
+        assert_eq!(quoted(name, None), "Sean\\ O\\'Hara\\ \\(\\\"x\\\"\\)");
+        assert_eq!(quoted(name, Some('"')), "Sean O'Hara (\\\"x\\\")");
+        assert_eq!(quoted(name, Some('\'')), "Sean O'\\''Hara (\"x\")");
+        assert_eq!(quoted("a@b.example", None), "a@b.example");
+        for open in [None, Some('"'), Some('\'')] {
+            assert_eq!(unquoted(&quoted(name, open), open), name);
+        }
+    }
+
+    #[test]
+    fn words_are_read_as_shells_read_them() {
+        for typed in ["Isha\\ K", "\"Isha K", "'Isha K", "Isha K", "Isha' K'"] {
+            assert_eq!(unquoted(typed, None), "Isha K", "{typed}");
+        }
+        assert_eq!(unquoted("O'H", Some('"')), "O'H");
     }
 }
