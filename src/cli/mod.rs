@@ -283,9 +283,12 @@ fn choose(host: &Host, answer: &Answer) -> Option<(String, String)> {
             .unwrap_or_default()
             .to_owned()
     };
+    // A line each: what is drawn over again counts lines, and does not know of wrapped ones.
+    let width = usize::from(dialoguer::console::Term::stderr().size().1).saturating_sub(3);
     let labels: Vec<_> = candidates
         .iter()
-        .map(|c| render::visible(&format!("{}  {}", text(c, "label"), text(c, "id"))))
+        .map(|c| render::visible(&format!("{}  {}", text(c, "id"), text(c, "label"))))
+        .map(|label| dialoguer::console::truncate_str(&label, width, "…").into_owned())
         .collect();
     let picked = dialoguer::Select::new()
         .with_prompt(format!("{}; which one", error.message()))
