@@ -349,3 +349,40 @@ fn one_contact_asked_for_live_costs_one_call_and_changes_nothing() {
     let sweep = desk.json("ghl sync --full");
     assert_eq!(sweep["data"]["updated"], 0, "{sweep}");
 }
+
+#[test]
+fn a_first_read_that_is_cut_short_answers_with_a_part() {
+    let provider = Provider::start("--records 20000 --no-limits --trouble ghl:slow=0.5");
+    let desk = Desk::new(&provider);
+    let answer = desk.json("ghl contacts --limit 1 --timeout 5s");
+    assert_eq!(meta(&answer, "source"), "stale", "{answer}");
+    assert_eq!(meta(&answer, "complete"), false, "{answer}");
+    assert!(
+        answer["metadata"]["warnings"][0]
+            .as_str()
+            .unwrap()
+            .contains("`medtainer ghl sync` goes on from there"),
+        "{answer}"
+    );
+    desk.run("ghl contacts --limit 1 --timeout 1s --strict")
+        .ends(10);
+    desk.run("ghl contacts --limit 1 --timeout 1s --fresh")
+        .ends(7);
+}
+
+#[test]
+fn a_sync_that_got_nothing_is_not_taken_up() {
+    let provider = Provider::start("--records 30 --no-limits");
+    let desk = Desk::new(&provider);
+    let down = desk.clone().with("MEDTAINER_GHL_URL", &nobody());
+    down.run("ghl contacts").ends(7);
+    let began = desk.sql("select max(started_at) from sync_runs");
+    let full = desk.json("ghl sync");
+    assert_eq!(full["data"]["resumed"], false, "{full}");
+    assert_eq!(full["data"]["provider_total"], 30, "{full}");
+    assert_ne!(desk.sql("select max(started_at) from sync_runs"), began);
+    // What an incremental run is told is how many changed, which nobody takes for how many there are.
+    let next = desk.json("ghl sync");
+    assert_eq!(next["data"]["mode"], "incremental", "{next}");
+    assert!(next["data"]["provider_total"].is_null(), "{next}");
+}

@@ -337,6 +337,8 @@ async fn a_run_killed_at_any_page_goes_on_there() {
         let done = sync(&store, &provider).await.unwrap();
         assert!(done.is_complete(), "{done:?}");
         let run = done.run;
+        // A run that stored nothing is not taken up: its start says nothing about what comes.
+        let (id, resumed) = if page == 0 { (2, 0) } else { (1, 1) };
         assert_eq!(
             (
                 run.id,
@@ -346,7 +348,7 @@ async fn a_run_killed_at_any_page_goes_on_there() {
                 run.fetched,
                 live(&store).await
             ),
-            (1, 1, 7, 1200, 1200, 1200),
+            (id, resumed, 7, 1200, 1200, 1200),
             "page {page}"
         );
         // Nothing that was stored is asked for again.

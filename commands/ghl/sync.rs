@@ -51,7 +51,7 @@ pub struct Synced {
     deleted: i64,
     /// Missing at GoHighLevel, but too many to believe it.
     held_back: i64,
-    /// How many GoHighLevel says there are.
+    /// How many GoHighLevel says there are in all; only a full sweep asks.
     provider_total: Option<i64>,
     /// Pages fetched.
     pages: i32,
@@ -104,6 +104,10 @@ impl Command for Sync {
         }
         run.warnings.iter().for_each(|warning| cx.warn(warning));
         cx.note_source(Source::Live, Some(run.started_at));
+        // Of an incremental run it is how many changed.
+        let provider_total = run
+            .provider_total
+            .filter(|_| run.mode == Mode::Full.as_str());
         Ok(One(Synced {
             collection: run.collection,
             mode: run.mode,
@@ -116,7 +120,7 @@ impl Command for Sync {
             unchanged: run.unchanged,
             deleted: run.deleted,
             held_back: run.held_back,
-            provider_total: run.provider_total,
+            provider_total,
             pages: run.pages,
             started_at: run.started_at,
             finished_at: run.finished_at,

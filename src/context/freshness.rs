@@ -68,18 +68,19 @@ impl Context {
                 self.note_source(Source::Live, Some(report.run.started_at));
                 Ok(())
             }
-            Ok(report) if options.fresh => Err(Error::unavailable(format!(
-                "{} of {} had come in when the time was up",
-                report.run.fetched,
-                report
-                    .run
-                    .provider_total
-                    .map_or_else(|| "unknown many".to_owned(), |total| total.to_string())
-            ))
-            .hint(format!(
-                "`{} {} sync` goes on from there without a time limit.",
-                self.app.product.name, ecosystem.service.name
-            ))),
+            Ok(report) if options.fresh => {
+                Err(Error::unavailable(match report.run.provider_total {
+                    Some(total) => format!(
+                        "{} of {total} had come in when the time was up",
+                        report.run.fetched
+                    ),
+                    None => "nothing had come in when the time was up".to_owned(),
+                })
+                .hint(format!(
+                    "`{} {} sync` goes on from there without a time limit.",
+                    self.app.product.name, ecosystem.service.name
+                )))
+            }
             Ok(report) => {
                 self.note_partial();
                 self.note_source(Source::Stale, state.last_success_at);
@@ -102,6 +103,25 @@ impl Context {
                 self.warn(format!(
                     "{}; this is what was known before",
                     error.message()
+                ));
+                Ok(())
+            }
+            // A first sync that was cut short leaves a part: the same answer as at a time that is up.
+            Err(error) if error.kind() == Kind::Unavailable && !options.fresh => {
+                let part = {
+                    let mut conn = self.db().await?;
+                    sync::state(&mut conn, collection.name()).await?.resumable
+                };
+                if !part {
+                    return Err(error);
+                }
+                self.note_partial();
+                self.note_source(Source::Stale, None);
+                self.warn(format!(
+                    "{}; this is only what came in so far, and `{} {} sync` goes on from there",
+                    error.message(),
+                    self.app.product.name,
+                    ecosystem.service.name
                 ));
                 Ok(())
             }

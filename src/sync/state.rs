@@ -80,13 +80,15 @@ pub struct State {
     pub run_id: Option<i64>,
     /// Whether a full sweep is due, by the Postgres clock, which may have been set back since the last.
     pub full_due: bool,
+    /// Whether the unfinished run got somewhere, and not too long ago. One that never got a page is not
+    /// taken up: what follows would count as fetched when that one began.
+    pub resumable: bool,
     pub(super) cursor: Option<String>,
     pub(super) seen: i64,
     pub(super) total_low: Option<i64>,
     pub(super) total_high: Option<i64>,
     pub(super) last_first: Option<String>,
     pub(super) all_fetched: bool,
-    pub(super) resumable: bool,
 }
 
 // Of this schema: businesses share a database, and advisory locks belong to databases.
@@ -107,7 +109,7 @@ const STATE: &str = "\
 select watermark, last_success_at, last_full_at, last_run_id, provider_total, run_id,
        last_full_at is null or abs(extract(epoch from clock_timestamp() - last_full_at)) > 86400 as full_due,
        cursor, seen, total_low, total_high, last_first, all_fetched,
-       coalesce(checkpoint_at > clock_timestamp() - interval '1 day', false) as resumable
+       coalesce(seen > 0 and checkpoint_at > clock_timestamp() - interval '1 day', false) as resumable
   from sync_state where collection = $1";
 
 const SEEN: &str = "select count(*) from sync_seen where run_id = $1";
