@@ -23,7 +23,8 @@ pub fn group() -> Group {
 /// Serve sample providers on loopback ports until told to end
 ///
 /// Prints one line of JSON when it listens: the base URL of each ecosystem. Point a command at one
-/// with `MEDTAINER_GHL_URL` and the token `pit-sandbox`.
+/// with `MEDTAINER_GHL_URL`; for GoHighLevel the token is `pit-sandbox`, the location
+/// `sandboxLocation01abc`.
 #[derive(Debug, Args)]
 pub struct Serve {
     /// Only these ecosystems, such as `ghl`

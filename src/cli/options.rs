@@ -125,7 +125,7 @@ pub struct Options {
           env = "MEDTAINER_SANDBOX", hide_env = true, value_parser = FalseyValueParser::new())]
     pub sandbox: bool,
 
-    /// Wait at most this long for providers
+    /// Wait at most this long for providers; a read that fetches first waits 30s unless told
     #[arg(
         long,
         global = true,
@@ -146,7 +146,7 @@ pub struct Options {
           env = "MEDTAINER_VERBOSE", hide_env = true, value_parser = FalseyValueParser::new())]
     pub verbose: bool,
 
-    /// Use colour
+    /// Use colour: auto, always or never
     #[arg(
         long,
         global = true,
