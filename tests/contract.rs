@@ -149,7 +149,7 @@ impl Shell {
                 assert_eq!(answer["metadata"]["count"], 1, "{words}: {answer}");
             }
         }
-        let (synced, _) = self.run("ghl sync").await;
+        let (synced, _) = self.run("ghl sync --full").await;
         assert_eq!(synced["data"]["provider_total"], 2, "{synced}");
         calls + synced["metadata"]["calls"].as_u64().unwrap()
     }
