@@ -69,6 +69,13 @@ async fn measure(scene: &Scene, url: &str, calls: usize) {
     let bare = bare(pool.clone()).await;
     let (grouped, _writer) = Recorder::grouped(store.clone());
     let alone = Recorder::alone(store);
+    // Shared commits need one connection: what it carries with a commit for each.
+    let single = Recorder::alone(Store::new(
+        scene.cluster().connect_options(),
+        Business::default(),
+        &medtainer::MIGRATOR,
+        1,
+    ));
 
     for (disk, delay) in [("this disk", 0), ("flushes 2 ms longer", 2_000)] {
         for (name, value) in [("commit_delay", delay), ("commit_siblings", 0)] {
@@ -82,44 +89,54 @@ async fn measure(scene: &Scene, url: &str, calls: usize) {
             .execute(&pool)
             .await
             .expect("a setting");
-        let (mut whole, mut trail) = (Vec::new(), Vec::new());
-        let mut speeds = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
+        let (mut whole, mut trail, mut connection) = (Vec::new(), Vec::new(), Vec::new());
+        let mut speeds = [const { Vec::new() }; 5];
         for round in 0..=ROUNDS {
             let figures = [
                 over_http(url, calls).await,
                 over_http(&bare, calls).await,
                 recording(&grouped, calls * 4).await,
                 recording(&alone, calls * 4).await,
+                recording(&single, calls).await,
             ];
             // The first round opens connections.
             if round > 0 {
                 whole.push(figures[0] / figures[1]);
                 trail.push(figures[2] / figures[3]);
+                connection.push(figures[2] / figures[4]);
                 speeds
                     .iter_mut()
                     .zip(figures)
                     .for_each(|(all, figure)| all.push(figure));
             }
         }
-        let [mcp, bare, grouped, alone] = speeds.map(median);
+        let [mcp, bare, grouped, alone, single] = speeds.map(median);
         println!("      {disk}");
         println!(
             "        over MCP {mcp:.0} calls/s, a bare handler with a commit for each {bare:.0} calls/s"
         );
         println!(
-            "        the trail alone: commits shared {grouped:.0} rows/s, one for each {alone:.0} rows/s"
+            "        the trail alone: commits shared {grouped:.0} rows/s, one for each {alone:.0} rows/s over \
+             {CONNECTIONS} connections, {single:.0} over one"
+        );
+        let bound = Bound::AtLeast(2.5);
+        figure(
+            "the trail, times a commit for each over one connection",
+            median(connection),
+            "",
+            bound,
         );
         figure(
-            "the audit trail, times one commit for each",
+            "the trail, times a commit for each over sixteen",
             median(trail),
             "",
-            Bound::AtLeast(2.5),
+            bound,
         );
         figure(
             "calls over MCP, times a bare handler's",
             median(whole),
             "",
-            Bound::AtLeast(2.5),
+            bound,
         );
     }
     let rows: i64 = sqlx::query_scalar("select count(*) from tool_executions where caller = 'mcp'")
