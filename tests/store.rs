@@ -1,6 +1,6 @@
 //! The store: adoption, migrations that meet, businesses that do not, and the audit trail.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use medtainer_core::store::audit::{Caller, Execution, Recorder};
 use medtainer_core::store::{Business, Store, needs_migration};
@@ -353,43 +353,4 @@ async fn callers_that_share_commits_each_get_their_own_row() {
         .unwrap();
         assert_eq!(limit, n);
     }
-}
-
-/// `cargo test --release -- --ignored --nocapture shared_commits`: 64 callers, both forms.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement"]
-#[expect(clippy::print_stdout, reason = "a measurement is for reading")]
-async fn shared_commits_are_at_least_two_and_a_half_times_as_fast() {
-    async fn measure(recorder: Recorder) -> f64 {
-        let started = Instant::now();
-        let callers = (0..64).map(|_| {
-            let recorder = recorder.clone();
-            tokio::spawn(async move {
-                let mut calls = 0;
-                while started.elapsed() < Duration::from_secs(4) {
-                    recorder
-                        .record(call(&json!({ "limit": 10, "sort": "name" })))
-                        .await
-                        .unwrap();
-                    calls += 1;
-                }
-                calls
-            })
-        });
-        let calls: Vec<i32> = futures::future::join_all(callers)
-            .await
-            .into_iter()
-            .map(Result::unwrap)
-            .collect();
-        f64::from(calls.iter().sum::<i32>()) / started.elapsed().as_secs_f64()
-    }
-    let store = database::migrated().await;
-    let alone = measure(Recorder::alone(store.clone())).await;
-    let (grouped, _task) = Recorder::grouped(store.clone());
-    let grouped = measure(grouped).await;
-    println!(
-        "alone {alone:.0}/s, grouped {grouped:.0}/s, ratio {:.1}",
-        grouped / alone
-    );
-    assert!(grouped > 2.5 * alone);
 }

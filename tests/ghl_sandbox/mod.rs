@@ -2,7 +2,6 @@
 
 mod contract;
 mod paging;
-mod scale;
 mod trouble;
 
 use std::collections::HashSet;
