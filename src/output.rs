@@ -32,6 +32,8 @@ pub enum Format {
     Age,
     /// A number, aligned to the right.
     Number,
+    /// A number of bytes, as `70.6 MB`.
+    Bytes,
     /// A list, joined by commas.
     List,
 }
@@ -79,6 +81,15 @@ impl Column {
             title,
             path,
             format: Format::Number,
+        }
+    }
+
+    /// A column of sizes.
+    pub const fn bytes(title: &'static str, path: &'static str) -> Self {
+        Column {
+            title,
+            path,
+            format: Format::Bytes,
         }
     }
 

@@ -74,6 +74,9 @@ impl Chore for Login {
         cx.vault()
             .store(service.name, DEFAULT_ACCOUNT, &values)
             .await?;
+        let name = service.name;
+        host.printer
+            .say(&format!("`medtainer {name} sync` fetches what there is."));
         Ok(Text::new(format!(
             "Logged in to {}: {whose}.",
             service.title

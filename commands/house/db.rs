@@ -44,7 +44,7 @@ impl Row for Standing {
         Column::text("Programs", "binaries"),
         Column::text("Their version", "binaries_version"),
         Column::text("Restart needed", "restart_needed"),
-        Column::number("Bytes on disk", "size_bytes"),
+        Column::bytes("On disk", "size_bytes"),
     ];
 }
 

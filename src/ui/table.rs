@@ -156,6 +156,7 @@ pub fn show(format: Format, value: &Value, now: DateTime<Utc>) -> String {
         Value::String(text) if text.is_empty() => UNKNOWN.to_owned(),
         Value::String(text) if format == Format::Age => age(text, now),
         Value::String(text) => text.clone(),
+        Value::Number(bytes) if format == Format::Bytes => size(bytes.as_f64().unwrap_or_default()),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
         Value::Array(values) if values.is_empty() => UNKNOWN.to_owned(),
@@ -169,6 +170,19 @@ pub fn show(format: Format, value: &Value, now: DateTime<Utc>) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
+}
+
+/// Bytes in the largest unit that leaves something before the point.
+fn size(bytes: f64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB"];
+    let power = (0..units.len() - 1).find(|power| bytes < 1000f64.powi(*power as i32 + 1));
+    let power = power.unwrap_or(units.len() - 1);
+    let decimals = usize::from(power > 0);
+    format!(
+        "{:.decimals$} {}",
+        bytes / 1000f64.powi(power as i32),
+        units[power]
+    )
 }
 
 /// How long ago a moment was, or in how long it will be.
@@ -211,7 +225,7 @@ fn fit(columns: &[Column], rows: &[Vec<String>], width: Option<u16>) -> Vec<usiz
         .zip(columns)
         .map(|(width, column)| match column.format {
             Format::Text | Format::Prose | Format::List => (*width).min(LEAST),
-            Format::Id | Format::Age | Format::Number => *width,
+            Format::Id | Format::Age | Format::Number | Format::Bytes => *width,
         })
         .collect();
     let line = |widths: &[usize]| {
@@ -326,6 +340,15 @@ mod tests {
             drawn.text.lines().all(|line| wide(line) <= 34),
             "{}",
             drawn.text
+        );
+    }
+
+    #[test]
+    fn sizes_are_for_people() {
+        let shown = |bytes: u64| show(Format::Bytes, &json!(bytes), look(None).now);
+        assert_eq!(
+            [0, 999, 70_574_080, 3_000_000_000_000_000].map(shown),
+            ["0 B", "999 B", "70.6 MB", "3000.0 TB"]
         );
     }
 
