@@ -1,7 +1,7 @@
 //! How the binary is linked.
 
 fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=commands/build.rs");
     // A program that may be loaded anywhere has fifty thousand addresses corrected each time it starts,
     // which takes longer than everything else `medtainer --version` does. Libraries, heap and stack are
     // placed at random all the same.
