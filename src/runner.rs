@@ -29,15 +29,7 @@ pub async fn run(
     invocation: Invocation,
 ) -> Answer {
     let params = Value::Object(schema::given(&leaf.clap(), &matches));
-    let mut matches = matches;
-    let parsed = match leaf.parse(&mut matches) {
-        Ok(Parsed::Command(command)) => Ok(command),
-        Ok(Parsed::Chore(_)) => Err(Error::internal(format!(
-            "`{}` is not for this caller",
-            path.join(" ")
-        ))),
-        Err(error) => Err(schema::from_clap(&error)),
-    };
+    let parsed = command(path, leaf, matches);
     call(app, path, leaf, parsed, params, None, invocation).await
 }
 
@@ -50,15 +42,7 @@ pub async fn run_json(
     given: &Map<String, Value>,
     invocation: Invocation,
 ) -> Answer {
-    let parsed =
-        schema::parse(leaf.clap(), given).and_then(|mut matches| match leaf.parse(&mut matches) {
-            Ok(Parsed::Command(command)) => Ok(command),
-            Ok(Parsed::Chore(_)) => Err(Error::internal(format!(
-                "`{}` is not for this caller",
-                path.join(" ")
-            ))),
-            Err(error) => Err(schema::from_clap(&error)),
-        });
+    let parsed = schema::parse(leaf.clap(), given).and_then(|matches| command(path, leaf, matches));
     let fields = invocation.answer.fields.clone();
     call(
         app,
@@ -70,6 +54,18 @@ pub async fn run_json(
         invocation,
     )
     .await
+}
+
+/// The command that the matches are of.
+fn command(path: &[&str], leaf: &Leaf, mut matches: ArgMatches) -> Result<Box<dyn Runnable>> {
+    match leaf.parse(&mut matches) {
+        Ok(Parsed::Command(command)) => Ok(command),
+        Ok(Parsed::Chore(_)) => Err(Error::internal(format!(
+            "`{}` is not for this caller",
+            path.join(" ")
+        ))),
+        Err(error) => Err(schema::from_clap(&error)),
+    }
 }
 
 /// Records a call whose arguments were refused before it came to the command's own.
