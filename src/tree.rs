@@ -196,15 +196,21 @@ impl Group {
         }
     }
 
-    /// The leaf a tool call names: by its tool name, or by its catalog name as it is or with `_`
-    /// for `.`.
+    /// The leaf a tool call names, by any of its names.
     pub fn tool(&self, name: &str) -> Option<(Vec<&'static str>, &Leaf)> {
-        self.leaves().into_iter().find(|(path, leaf)| {
-            leaf.is_tool()
-                && (tool_name(path) == name
-                    || leaf.catalog.is_some_and(|catalog| {
-                        catalog == name || catalog.replace('.', "_") == name
-                    }))
+        self.leaves()
+            .into_iter()
+            .filter(|(_, leaf)| leaf.is_tool())
+            .find(|(path, leaf)| tool_names(path, leaf).any(|known| known == name))
+    }
+
+    /// The leaf at a path.
+    pub fn leaf(&self, path: &[&str]) -> Option<&Leaf> {
+        let (first, rest) = path.split_first()?;
+        self.nodes.iter().find_map(|node| match node {
+            Node::Group(group) if group.name == *first => group.leaf(rest),
+            Node::Leaf(leaf) if leaf.name == *first && rest.is_empty() => Some(leaf),
+            _ => None,
         })
     }
 
@@ -284,6 +290,18 @@ impl Leaf {
 /// The MCP name of the command at `path`.
 pub fn tool_name(path: &[&str]) -> String {
     path.join("_").replace('-', "_")
+}
+
+/// The names a tool answers to: its own, and its catalog name as it is or with `_` for `.`.
+pub fn tool_names(path: &[&str], leaf: &Leaf) -> impl Iterator<Item = String> + use<> {
+    let catalog = leaf.catalog;
+    [
+        Some(tool_name(path)),
+        catalog.map(str::to_owned),
+        catalog.map(|name| name.replace('.', "_")),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The name the audit trail keeps: the catalog name where there is one, else the path with dots.

@@ -52,6 +52,8 @@ struct Inner {
     business: Business,
     tree: Group,
     tools: Vec<Tool>,
+    // Of each tool, in the order of `tools`.
+    paths: Vec<Vec<&'static str>>,
     by_name: HashMap<String, usize>,
     usual: AnswerOptions,
     ending: CancellationToken,
@@ -71,19 +73,14 @@ impl Server {
     pub fn new(app: Arc<App>, business: Business, usual: AnswerOptions) -> Self {
         let tree = (app.product.tree)();
         let mut list = Vec::new();
+        let mut paths = Vec::new();
         let mut by_name = HashMap::new();
         for (path, leaf) in tree.leaves().into_iter().filter(|(_, leaf)| leaf.is_tool()) {
-            for name in [
-                Some(tree::tool_name(&path)),
-                leaf.catalog.map(str::to_owned),
-                leaf.catalog.map(|c| c.replace('.', "_")),
-            ]
-            .into_iter()
-            .flatten()
-            {
+            for name in tree::tool_names(&path, leaf) {
                 by_name.insert(name, list.len());
             }
             list.push(tools::tool(&path, leaf));
+            paths.push(path);
         }
         let (ending, calls) = (CancellationToken::new(), TaskTracker::new());
         Server(Arc::new(Inner {
@@ -91,6 +88,7 @@ impl Server {
             business,
             tree,
             tools: list,
+            paths,
             by_name,
             usual,
             ending,
@@ -125,13 +123,14 @@ impl Server {
         call: Invocation,
     ) -> Option<Answer> {
         let index = *self.0.by_name.get(name)?;
-        let (path, leaf) = self.0.tree.tool(&self.0.tools[index].name)?;
+        let path = &self.0.paths[index];
+        let leaf = self.0.tree.leaf(path)?;
         let app = &self.0.app;
         Some(match tools::split(leaf, given, &self.0.usual) {
             Ok((answer, given)) => {
-                runner::run_json(app, &path, leaf, &given, Invocation { answer, ..call }).await
+                runner::run_json(app, path, leaf, &given, Invocation { answer, ..call }).await
             }
-            Err(error) => runner::refuse(app, &path, leaf, given, error, call).await,
+            Err(error) => runner::refuse(app, path, leaf, given, error, call).await,
         })
     }
 }

@@ -42,6 +42,9 @@ pub fn split(
         given.clone().into_iter().partition(|(name, _)| {
             schema::arguments(&command).any(|arg| arg.get_id() == name.as_str())
         });
+    if options.is_empty() {
+        return Ok((usual, given));
+    }
     let matches = schema::parse(command, &options)?;
     let options =
         AnswerOptions::from_arg_matches(&matches).map_err(|error| schema::from_clap(&error))?;
