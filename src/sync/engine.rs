@@ -82,16 +82,9 @@ async fn wait(conn: &mut PgConnection, name: &str, options: &Options<'_>) -> Res
     if options.busy == Busy::Refuse {
         return Err(busy(conn, name).await?);
     }
-    let mode = options.mode;
-    options.progress.step(&Step {
-        phase: Phase::Waiting,
-        resumed: false,
-        mode,
-        fetched: 0,
-        total: None,
-        pages: 0,
-        written: 0,
-    });
+    options
+        .progress
+        .step(&Step::first(Phase::Waiting, options.mode));
     loop {
         tokio::select! {
             () = stopped(options) => return Err(busy(conn, name).await?),
@@ -230,15 +223,7 @@ impl<'a> Work<'a> {
                 total_high: None,
             },
             all_fetched: false,
-            progress: Step {
-                phase: Phase::Fetching,
-                resumed: false,
-                mode,
-                fetched: 0,
-                total: None,
-                pages: 0,
-                written: 0,
-            },
+            progress: Step::first(Phase::Fetching, mode),
             warnings,
         })
     }

@@ -237,6 +237,21 @@ pub struct Step {
     pub written: i64,
 }
 
+impl Step {
+    /// Nothing done yet.
+    fn first(phase: Phase, mode: Mode) -> Step {
+        Step {
+            phase,
+            resumed: false,
+            mode,
+            fetched: 0,
+            total: None,
+            pages: 0,
+            written: 0,
+        }
+    }
+}
+
 /// Who watches a run: a progress bar, an MCP client, nobody (`&()`).
 pub trait Progress: Send + Sync {
     /// Called after every page, and when the phase changes. Must not block.
