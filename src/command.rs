@@ -7,6 +7,7 @@ use std::fmt::Debug;
 use std::future::Future;
 
 use clap::Args;
+use serde::{Deserialize, Serialize};
 
 use crate::cli::Host;
 use crate::context::Context;
@@ -14,7 +15,8 @@ use crate::error::Result;
 use crate::output::Output;
 
 /// What running a command can change. It decides who may run it and who is asked first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Effect {
     /// Reads only.
     Read,

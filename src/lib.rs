@@ -26,5 +26,6 @@ pub mod sync;
 pub mod tree;
 pub mod ui;
 pub mod values;
+pub mod writes;
 
 pub use error::{Error, Kind, Result};
