@@ -17,6 +17,7 @@ mod mcp;
 mod people;
 mod postgres;
 mod provider_path;
+mod records;
 mod registry;
 mod store;
 mod sync;

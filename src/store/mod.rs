@@ -9,6 +9,7 @@ pub mod audit;
 mod business;
 mod json;
 mod prepare;
+pub mod records;
 pub mod redact;
 
 use std::io::ErrorKind;
@@ -30,7 +31,8 @@ pub use prepare::needs_migration;
 use crate::Result;
 
 /// Every statement of the store, for the test that describes them all.
-pub const STATEMENTS: &[&[(&str, &str)]] = &[prepare::STATEMENTS, audit::STATEMENTS];
+pub const STATEMENTS: &[&[(&str, &str)]] =
+    &[prepare::STATEMENTS, audit::STATEMENTS, records::STATEMENTS];
 
 /// The tables of one business. Cheap to clone; connects when first used.
 #[derive(Clone)]

@@ -7,8 +7,8 @@
 //! next page is already being fetched; memory is two pages, however many there are.
 //!
 //! * **Incremental** from the watermark (the newest provider time of change of the last good run) minus
-//!   an overlap for the provider's index lag; **full** when there never was one, when asked, or when the
-//!   last is older than a day.
+//!   an overlap for the provider's index lag; **full** when there never was one, when asked, when the
+//!   last is older than a day, or always, for a collection that is fetched whole.
 //! * A run that was killed, stopped or failed is taken up at its checkpoint, for a day.
 //! * What a full sweep did not see is gone and gets a tombstone, but only when the sweep saw as many
 //!   records as the provider says it has, and not when more than three in ten would go ([`Options::force`]).
@@ -56,6 +56,8 @@ pub struct Row {
     pub body: String,
     /// Of the body: tells whether anything changed without sending it to Postgres.
     pub hash: i64,
+    /// The id of what it belongs to, where only the request tells: of a DNS record, its zone.
+    pub parent: Option<String>,
 }
 
 impl Row {
@@ -69,7 +71,15 @@ impl Row {
             changed_at,
             body,
             hash: i64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            parent: None,
         }
+    }
+
+    /// Says what it belongs to.
+    #[must_use]
+    pub fn under(mut self, parent: impl Into<String>) -> Row {
+        self.parent = Some(parent.into());
+        self
     }
 }
 
@@ -118,6 +128,11 @@ pub trait Collection: Send + Sync {
     /// How far before the watermark an incremental run begins: the provider's index lags behind.
     fn overlap(&self) -> Duration {
         Duration::from_secs(300)
+    }
+
+    /// Whether every run is a full sweep: for what is small, or whose provider tells no time of change.
+    fn always_whole(&self) -> bool {
+        false
     }
 
     /// Writes one page, inside the engine's transaction. No id occurs twice in it. Unchanged rows are
