@@ -25,8 +25,6 @@ pub struct Ecosystem {
     pub feeds: &'static [Feed],
     /// What the provider counts its limits by: a location, a realm, a shop.
     pub account: fn(&Credentials) -> String,
-    /// The field of the credential that goes into requests.
-    pub secret: &'static str,
     /// Its imitation.
     pub sandbox: Sandbox,
     /// The request that proves a credential: sent by `auth login` and `doctor`.

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use medtainer_core::auth::{self, KeyRing, SecretString, Source, Vault};
-use medtainer_core::http::{Auth, ErrorBody, Field, LimitHeaders, Service};
+use medtainer_core::http::{Auth, ErrorBody, Field, Form, LimitHeaders, Service};
 use medtainer_core::store::Business;
 use medtainer_core::{Error, Kind};
 use secrecy::ExposeSecret;
@@ -310,8 +310,8 @@ async fn the_environment_wins_and_says_so() {
     let found = auth::find(&SERVICE, "default", &some, Some(&vault))
         .await
         .unwrap();
-    assert_eq!(found.need("token").unwrap().expose_secret(), "pit-env");
-    assert_eq!(found.need("location").unwrap().expose_secret(), "loc1");
+    assert_eq!(found.get("token").unwrap().expose_secret(), "pit-env");
+    assert_eq!(found.get("location").unwrap().expose_secret(), "loc1");
     assert_eq!(format!("{found:?}"), r#"{"token", "location"}"#);
     let sources = |all: Vec<auth::FieldStatus>| -> Vec<Source> {
         all.into_iter().map(|field| field.source).collect()
@@ -330,7 +330,7 @@ async fn the_environment_wins_and_says_so() {
         .await
         .unwrap();
     assert_eq!(
-        found.need("location").unwrap().expose_secret(),
+        found.get("location").unwrap().expose_secret(),
         "env MEDTAINER_TESTER_LOCATION"
     );
     let status = auth::status(&SERVICE, "default", &nothing, Some(&vault))
@@ -342,6 +342,89 @@ async fn the_environment_wins_and_says_so() {
         .await
         .unwrap();
     assert_eq!(sources(status), [Source::Missing, Source::Missing]);
+}
+
+const EITHER: Service = Service {
+    auth: Auth {
+        header: "authorization",
+        forms: &[
+            Form::TOKEN,
+            Form {
+                title: "a key and its secret",
+                prefix: "sso-key ",
+                fields: &["key", "secret"],
+            },
+        ],
+    },
+    credentials: &[
+        optional("key", "MEDTAINER_TESTER_KEY"),
+        optional("secret", "MEDTAINER_TESTER_SECRET"),
+        optional("token", "MEDTAINER_TESTER_TOKEN"),
+    ],
+    ..SERVICE
+};
+
+const fn optional(name: &'static str, variable: &'static str) -> Field {
+    Field {
+        name,
+        variable,
+        title: name,
+        secret: true,
+        required: false,
+    }
+}
+
+#[tokio::test]
+async fn either_form_of_a_credential_is_enough() {
+    let db = database::migrated().await;
+    let home = tempfile::tempdir().unwrap();
+    let vault = vault(db.pool(), home.path(), None);
+    let find = async |names: &[&str]| {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let environment = move |name: &str| {
+            let short = name.strip_prefix("MEDTAINER_TESTER_")?.to_lowercase();
+            names.contains(&short).then(|| format!("env-{short}"))
+        };
+        let sources = auth::status(&EITHER, "default", &environment, Some(&vault))
+            .await
+            .unwrap();
+        let found = auth::find(&EITHER, "default", &environment, Some(&vault)).await;
+        let sources: Vec<_> = sources.into_iter().map(|field| field.source).collect();
+        (found.map(|found| format!("{found:?}")), sources)
+    };
+    use Source::{Environment, Missing, Stored, Unneeded};
+    let (error, sources) = find(&[]).await;
+    assert_eq!(
+        error.unwrap_err().hint_text(),
+        Some(
+            "Run `medtainer auth login tester`, or set `MEDTAINER_TESTER_TOKEN`, or `MEDTAINER_TESTER_KEY` and `MEDTAINER_TESTER_SECRET` in the environment."
+        )
+    );
+    assert_eq!(sources, [Missing, Missing, Missing]);
+    let (error, sources) = find(&["key"]).await;
+    assert_eq!(
+        error.unwrap_err().message(),
+        "no credentials for Tester: `token`, or `secret` missing"
+    );
+    assert_eq!(sources, [Environment, Missing, Missing]);
+    let (found, sources) = find(&["key", "secret"]).await;
+    assert_eq!(found.unwrap(), r#"{"key", "secret"}"#);
+    assert_eq!(sources, [Environment, Environment, Unneeded]);
+    let (found, sources) = find(&["token"]).await;
+    assert_eq!(found.unwrap(), r#"{"token"}"#);
+    assert_eq!(sources, [Unneeded, Unneeded, Environment]);
+
+    // Logging in anew leaves nothing of the other form behind, which would win over it.
+    let token = secret("stored");
+    vault
+        .store("tester", "default", &[("token", &token)])
+        .await
+        .unwrap();
+    let pair = [("key", &token), ("secret", &token)];
+    vault.store("tester", "default", &pair).await.unwrap();
+    let (found, sources) = find(&[]).await;
+    assert_eq!(found.unwrap(), r#"{"key", "secret"}"#);
+    assert_eq!(sources, [Stored, Stored, Unneeded]);
 }
 
 #[tokio::test]

@@ -41,7 +41,6 @@ pub static GHL: Ecosystem = Ecosystem {
     group,
     feeds: &[collections::CONTACTS],
     account: |credential| credential.text("location").unwrap_or_default().to_owned(),
-    secret: "token",
     sandbox: Sandbox {
         router: |options| sandbox::router(sandbox::Options::from(options)),
         credentials: &[
@@ -177,6 +176,7 @@ fn read_error(status: u16, body: &str) -> ErrorBody {
         hint: hint.map(str::to_owned),
         details: duplicate
             .map(|id| json!({ "contact_id": id, "matching_field": body["meta"]["matchingField"] })),
+        ..ErrorBody::default()
     }
 }
 

@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use clap::Args;
-use medtainer_core::auth::{Credentials, DEFAULT_ACCOUNT, SecretString, Source};
+use medtainer_core::auth::{self, Credentials, DEFAULT_ACCOUNT, SecretString, Source};
 use medtainer_core::cli::Host;
 use medtainer_core::command::{Chore, Effect};
 use medtainer_core::context::Context;
 use medtainer_core::ecosystem::Ecosystem;
-use medtainer_core::http::{Field, Service};
+use medtainer_core::http::{Field, Form, Service};
 use medtainer_core::output::{Column, Page, Row, Text};
 use medtainer_core::tree::Group;
 use medtainer_core::{Error, Result};
@@ -26,7 +26,7 @@ pub fn group() -> Group {
 ///
 /// Asks for each value without showing it, tries them on the provider, and keeps them encrypted.
 /// On a server, `--stdin` reads the values from standard input, a line each, in the order that
-/// `medtainer auth status` shows them.
+/// `medtainer auth status` shows them; one that is not needed is an empty line.
 #[derive(Debug, Args)]
 pub struct Login {
     /// The ecosystem, such as `ghl`
@@ -54,12 +54,7 @@ impl Chore for Login {
             return Err(
                 Error::usage("there is nobody to ask for the credential").hint(format!(
                     "Run it in a terminal, pipe the values in with `--stdin`, or set {}.",
-                    service
-                        .credentials
-                        .iter()
-                        .map(|field| format!("`{}`", field.variable))
-                        .collect::<Vec<_>>()
-                        .join(" and ")
+                    auth::listed(&auth::lacking(service, &[]), |field| field.variable)
                 )),
             );
         }
@@ -88,41 +83,53 @@ impl Chore for Login {
 fn collect(service: &Service, piped: bool) -> Result<Credentials> {
     let mut values = Vec::new();
     // Only where it is read: these lines keep standard input locked, and a prompt would wait for it forever.
-    let mut lines = piped.then(|| std::io::stdin().lines());
-    for field in service.credentials {
-        let value = match &mut lines {
-            Some(lines) => line(lines, field)?,
-            None => ask(field)?,
-        };
-        if !value.is_empty() {
-            values.push((field.name, SecretString::from(value)));
-        } else if field.required {
-            return Err(Error::usage(format!("{} is empty", field.title))
-                .hint("Nothing was stored; run it again."));
+    if piped {
+        let mut lines = std::io::stdin().lines();
+        for field in service.credentials {
+            values.push((field.name, line(&mut lines)?));
+        }
+    } else {
+        let form = choose(service)?;
+        for field in auth::wanted(service, form) {
+            values.push((field.name, ask(field)?));
         }
     }
-    Ok(Credentials::given(service, values))
+    let values: Vec<_> = values
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| (name, SecretString::from(value)))
+        .collect();
+    let missing = auth::lacking(service, &values);
+    if missing.is_empty() {
+        return Ok(Credentials::given(service, values));
+    }
+    let missing = auth::listed(&missing, |field| field.name);
+    Err(Error::usage(format!("{missing} is empty")).hint("Nothing was stored; run it again."))
+}
+
+/// The form of credential that a person has.
+fn choose(service: &Service) -> Result<&'static Form> {
+    let [first, _, ..] = service.auth.forms else {
+        return Ok(service.auth.forms.first().unwrap_or(&Form::TOKEN));
+    };
+    let titles: Vec<_> = service.auth.forms.iter().map(|form| form.title).collect();
+    let chosen = dialoguer::Select::new()
+        .with_prompt(format!("What do you have for {}?", service.title))
+        .items(&titles)
+        .default(0)
+        .interact()
+        .map_err(|e| Error::usage("the question was not answered").because(e))?;
+    Ok(service.auth.forms.get(chosen).unwrap_or(first))
 }
 
 fn ask(field: &Field) -> Result<String> {
-    let prompt = format!(
-        "{}{}",
-        field.title,
-        if field.required {
-            ""
-        } else {
-            " (empty for none)"
-        }
-    );
     let answer = if field.secret {
         dialoguer::Password::new()
-            .with_prompt(prompt)
-            .allow_empty_password(!field.required)
+            .with_prompt(field.title)
             .interact()
     } else {
         dialoguer::Input::new()
-            .with_prompt(prompt)
-            .allow_empty(!field.required)
+            .with_prompt(field.title)
             .interact_text()
     };
     answer
@@ -130,17 +137,10 @@ fn ask(field: &Field) -> Result<String> {
         .map_err(|e| Error::usage("the question was not answered").because(e))
 }
 
-fn line(
-    lines: &mut impl Iterator<Item = std::io::Result<String>>,
-    field: &Field,
-) -> Result<String> {
+fn line(lines: &mut impl Iterator<Item = std::io::Result<String>>) -> Result<String> {
     match lines.next() {
         Some(Ok(line)) => Ok(line.trim().to_owned()),
         Some(Err(e)) => Err(Error::usage("standard input cannot be read").because(e)),
-        None if field.required => Err(Error::usage(format!(
-            "standard input ended before {}",
-            field.title
-        ))),
         None => Ok(String::new()),
     }
 }
@@ -193,7 +193,7 @@ pub struct Found {
     id: String,
     /// What it is.
     title: String,
-    /// `environment`, `store` or `missing`.
+    /// `environment`, `store`, `missing`, or `not needed` beside another form of credential.
     origin: &'static str,
     /// The environment variable that wins over the store.
     variable: &'static str,
@@ -246,6 +246,7 @@ async fn fields(cx: &Context, ecosystem: &'static Ecosystem) -> Result<Vec<Found
                 Source::Environment => "environment",
                 Source::Stored => "store",
                 Source::Missing => "missing",
+                Source::Unneeded => "not needed",
             },
             variable: field.variable,
             stored_at: status.stored_at,

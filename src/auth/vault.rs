@@ -15,6 +15,9 @@ use crate::error::{Error, Result};
 use crate::store::Business;
 
 const STORE: &str = "
+with gone as (
+    delete from credentials where service = $1 and account = $2 and field <> all($4::text[])
+)
 insert into credentials (service, account, field, nonce, ciphertext, key_id)
 select $1, $2, v.field, v.nonce, v.ciphertext, $3
 from unnest($4::text[], $5::bytea[], $6::bytea[]) as v(field, nonce, ciphertext)
@@ -72,7 +75,8 @@ impl Vault {
         }
     }
 
-    /// Stores the values of an account, all or none, in place of what was there under their names.
+    /// Stores the values of an account, all or none, in place of what was there: a credential of another
+    /// form does not stay behind.
     pub async fn store(
         &self,
         service: &str,

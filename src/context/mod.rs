@@ -430,7 +430,7 @@ impl Context {
                 service: &service,
                 base_url: &base_url,
                 account: &account,
-                credential: credential.need(ecosystem.secret)?,
+                credential: &credential,
                 request,
                 priority,
                 deadline: self.until(),

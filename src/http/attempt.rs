@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use reqwest::Client;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
-use secrecy::ExposeSecret;
 use tokio::time::Instant;
-use zeroize::Zeroizing;
 
 use super::gate::{Gate, Health, Pass, Told};
 use super::outcome::{Answer, Failure, Fault, judge};
@@ -178,11 +176,7 @@ fn which(last: Option<Failure>, closed: Error, call: &Call<'_>) -> Error {
 
 fn credential(call: &Call<'_>) -> Result<HeaderValue> {
     let service = call.service;
-    let text = Zeroizing::new(format!(
-        "{}{}",
-        service.auth.prefix,
-        call.credential.expose_secret()
-    ));
+    let text = call.credential.shown_by(&service.auth)?;
     let mut value = HeaderValue::from_str(&text).map_err(|_| {
         Error::auth(format!(
             "the credential for {} holds characters that none can have",

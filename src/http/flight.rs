@@ -141,8 +141,6 @@ impl From<Failed> for Error {
 }
 
 fn key(call: &Call<'_>) -> Key {
-    use secrecy::ExposeSecret;
-
     let request = &call.request;
     let mut hash = Sha256::new();
     let mut part = |text: &str| {
@@ -152,7 +150,9 @@ fn key(call: &Call<'_>) -> Key {
     part(call.service.name);
     part(call.base_url);
     part(call.account);
-    part(call.credential.expose_secret());
+    for secret in call.credential.secrets(&call.service.auth) {
+        part(secret);
+    }
     // A person must not wait behind a sync that asks the same.
     part(call.priority.as_str());
     part(request.method.as_str());

@@ -22,16 +22,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use secrecy::SecretString;
 use sqlx::PgPool;
 use tokio::time::Instant;
 
 pub use self::client::{Timeouts, install_crypto};
 pub use self::gate::{Breaker, Standing, standings};
 pub use self::request::{Effect, Method, Request};
-pub use self::service::{Auth, ErrorBody, Field, LimitHeaders, Limits, Service, Version};
+pub use self::service::{Auth, ErrorBody, Field, Form, LimitHeaders, Limits, Service, Version};
 
 use self::flight::{Flights, Seat};
+use crate::auth::Credentials;
 use crate::error::{Error, Kind, Result};
 
 /// Every statement of the provider path, for the test that describes them all.
@@ -46,7 +46,7 @@ pub struct Call<'a> {
     /// What the provider counts its limits by.
     pub account: &'a str,
     /// What goes into the header of [`Service::auth`].
-    pub credential: &'a SecretString,
+    pub credential: &'a Credentials,
     /// What to ask for.
     pub request: Request,
     /// Who waits for it.

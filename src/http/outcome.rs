@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use secrecy::ExposeSecret;
 
 use super::gate::Health;
 use super::service::{ErrorBody, Service};
@@ -91,7 +90,7 @@ pub(super) fn judge(
         request_id.clone_from(&body.request_id);
     }
     let fault = match status {
-        StatusCode::TOO_MANY_REQUESTS => Fault::RateLimited(pause),
+        StatusCode::TOO_MANY_REQUESTS => Fault::RateLimited(body.retry_after.or(pause)),
         _ if transient => Fault::Server,
         _ => Fault::Refused(body.kind.unwrap_or_else(|| kind_of_status(status))),
     };
@@ -182,13 +181,12 @@ fn not_json(call: &Call<'_>, status: StatusCode, content: &str) -> Failure {
 
 /// The words of somebody else: one line, not endless, and never with the credential in it.
 fn quoted(words: &str, call: &Call<'_>) -> String {
-    let secret = call.credential.expose_secret();
     let mut line = words
         .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty())
         .collect::<Vec<_>>()
         .join(" ");
-    if !secret.is_empty() {
+    for secret in call.credential.secrets(&call.service.auth) {
         line = line.replace(secret, "…");
     }
     if let Some((cut, _)) = line.char_indices().nth(300) {

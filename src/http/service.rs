@@ -1,5 +1,7 @@
 //! A provider as data: what core has to know about it, and nothing that core would have to call it by.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::error::Kind;
@@ -40,20 +42,40 @@ pub struct Service {
     pub credentials: &'static [Field],
 }
 
-/// The header that carries the credential, and what stands before it.
+/// The header that carries the credential, and the forms the credential may have.
 #[derive(Debug, Clone, Copy)]
 pub struct Auth {
     /// Header name in lower case.
     pub header: &'static str,
+    /// Any of them logs in; the first one that is whole is used.
+    pub forms: &'static [Form],
+}
+
+/// One form of a credential: fields that are of use together.
+#[derive(Debug, Clone, Copy)]
+pub struct Form {
+    /// What a person calls it, to choose among several.
+    pub title: &'static str,
     /// Scheme with its space, or nothing.
     pub prefix: &'static str,
+    /// The fields whose values follow, with a colon between them.
+    pub fields: &'static [&'static str],
 }
 
 impl Auth {
-    /// `Authorization: Bearer …`
+    /// `Authorization: Bearer …` with the field `token`.
     pub const BEARER: Auth = Auth {
         header: "authorization",
+        forms: &[Form::TOKEN],
+    };
+}
+
+impl Form {
+    /// The field `token` as a bearer token.
+    pub const TOKEN: Form = Form {
+        title: "an access token",
         prefix: "Bearer ",
+        fields: &["token"],
     };
 }
 
@@ -107,6 +129,8 @@ pub struct ErrorBody {
     pub hint: Option<String>,
     /// Facts a program can act on, such as the id of the duplicate.
     pub details: Option<Value>,
+    /// How long to stay away, where the provider says it in the body; wins over the header.
+    pub retry_after: Option<Duration>,
 }
 
 /// One value of a credential.
@@ -120,7 +144,7 @@ pub struct Field {
     pub title: &'static str,
     /// Whether it is hidden when typed and shown.
     pub secret: bool,
-    /// Whether nothing works without it.
+    /// Whether nothing works without it, whatever the form of the credential.
     pub required: bool,
 }
 

@@ -335,7 +335,7 @@ async fn the_same_read_at_the_same_time_is_one_request() {
     }
     assert_eq!((provider.count(), gateway.calls()), (1, 1));
     // An error is shared as well, and another token is another request.
-    let other = SecretString::from("other");
+    let other = credential("other");
     let results = futures::future::join_all([
         gateway.send(provider.call(&TESTER, read(), &token)),
         gateway.send(provider.call(&TESTER, read(), &token)),
@@ -462,7 +462,7 @@ async fn a_token_that_cannot_be_sent_is_an_auth_error() {
     let store = database::migrated().await;
     let provider = Provider::new(|_, _| json("[]")).await;
     let gateway = Gateway::with(store.pool().clone(), QUICK);
-    let broken = SecretString::from("pit-abc\ndef");
+    let broken = credential("pit-abc\ndef");
     let error = gateway
         .send(provider.call(&TESTER, read(), &broken))
         .await

@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use medtainer_core::Kind;
-use medtainer_core::auth::SecretString;
+use medtainer_core::auth::{Credentials, SecretString};
 use medtainer_core::http::{
     Auth, Breaker, Call, ErrorBody, Gateway, LimitHeaders, Limits, Method, Options, Priority,
     Request, Service, Timeouts, Version,
@@ -150,7 +150,7 @@ impl Provider {
         &'a self,
         service: &'a Service,
         request: Request,
-        token: &'a SecretString,
+        token: &'a Credentials,
     ) -> Call<'a> {
         Call {
             service,
@@ -165,8 +165,12 @@ impl Provider {
     }
 }
 
-fn token() -> SecretString {
-    SecretString::from(TOKEN)
+fn token() -> Credentials {
+    credential(TOKEN)
+}
+
+fn credential(token: &str) -> Credentials {
+    Credentials::given(&TESTER, vec![("token", SecretString::from(token))])
 }
 
 fn read() -> Request {
