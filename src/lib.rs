@@ -8,6 +8,7 @@ pub mod command;
 pub mod config;
 pub mod context;
 pub mod daemon;
+pub mod dns;
 pub mod ecosystem;
 pub mod env;
 pub mod error;
