@@ -23,9 +23,7 @@ const SERVICE: Service = Service {
     limit_headers: LimitHeaders {
         max: None,
         window_ms: None,
-        daily_max: None,
-        daily_remaining: None,
-        daily_reset_ms: None,
+        quota: None,
     },
     retry_after: false,
     request_id_header: None,

@@ -19,7 +19,9 @@ use futures::FutureExt;
 use medtainer_core::Kind;
 use medtainer_core::config::Schedule;
 use medtainer_core::ecosystem::{Ecosystem, Sandbox};
-use medtainer_core::http::{Auth, ErrorBody, Field, LimitHeaders, Limits, Service, Version};
+use medtainer_core::http::{
+    Auth, ErrorBody, Field, LimitHeaders, Limits, Quota, QuotaHeaders, Reset, Service, Version,
+};
 use medtainer_core::tree::Group;
 use serde_json::{Value, json};
 
@@ -74,14 +76,20 @@ const SERVICE: Service = Service {
     limits: Some(Limits {
         max_requests: 25,
         window_ms: 10_000,
-        per_day: Some(200_000),
+        quota: Some(Quota {
+            requests: 200_000,
+            per: "day",
+        }),
     }),
     limit_headers: LimitHeaders {
         max: Some("x-ratelimit-max"),
         window_ms: Some("x-ratelimit-interval-milliseconds"),
-        daily_max: Some("x-ratelimit-limit-daily"),
-        daily_remaining: Some("x-ratelimit-daily-remaining"),
-        daily_reset_ms: Some("x-ratelimit-daily-reset"),
+        quota: Some(QuotaHeaders {
+            max: Some("x-ratelimit-limit-daily"),
+            remaining: "x-ratelimit-daily-remaining",
+            reset: Reset::InMilliseconds("x-ratelimit-daily-reset"),
+            sliding: false,
+        }),
     },
     retry_after: false,
     request_id_header: None,

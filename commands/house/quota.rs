@@ -20,6 +20,8 @@ pub struct Quota;
 pub struct Allowance {
     /// The provider and the account.
     id: String,
+    /// What the quota is counted over.
+    quota_per: Option<&'static str>,
     #[serde(flatten)]
     standing: Standing,
 }
@@ -29,8 +31,9 @@ impl Row for Allowance {
         Column::id("Account", "id"),
         Column::number("Per window", "max_requests"),
         Column::number("Window (ms)", "window_ms"),
-        Column::number("Per day", "daily_limit"),
-        Column::number("Left today", "daily_remaining"),
+        Column::number("Quota", "quota_limit"),
+        Column::text("Per", "quota_per"),
+        Column::number("Left", "quota_remaining"),
         Column::age("Blocked until", "blocked_until"),
         Column::number("Failures", "failures"),
         Column::age("Breaker until", "open_until"),
@@ -42,9 +45,18 @@ impl Command for Quota {
 
     async fn run(&self, cx: &Context) -> Result<Self::Output> {
         let standings = http::standings(cx.pool()).await?;
-        let rows = standings.into_iter().map(|standing| Allowance {
-            id: format!("{}:{}", standing.service, standing.account),
-            standing,
+        let ecosystems = cx.app().product.ecosystems;
+        let rows = standings.into_iter().map(|standing| {
+            let service = ecosystems
+                .iter()
+                .map(|ecosystem| ecosystem.service)
+                .find(|service| service.name == standing.service);
+            let quota = service.and_then(|service| service.limits?.quota);
+            Allowance {
+                id: format!("{}:{}", standing.service, standing.account),
+                quota_per: quota.map(|quota| quota.per),
+                standing,
+            }
         });
         Ok(Page::whole(rows.collect()))
     }

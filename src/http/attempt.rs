@@ -4,13 +4,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use reqwest::Client;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
 use super::gate::{Gate, Health, Pass, Told};
 use super::outcome::{Answer, Failure, Fault, judge};
 use super::record::{Recorder, Row};
-use super::service::{Limits, Service};
+use super::service::{Limits, Reset, Service};
 use super::{Call, Effect, Gateway, Method, Reply, jitter};
 use crate::error::{Error, Result};
 
@@ -262,15 +262,33 @@ impl Told {
                 .filter(|value| *value > 0)
         };
         let names = service.limit_headers;
-        Told {
+        let mut told = Told {
             max_requests: positive(names.max),
             window_ms: positive(names.window_ms).filter(|ms| *ms <= 86_400_000),
-            daily_limit: number(names.daily_max).filter(|limit| *limit > 0),
-            daily_remaining: number(names.daily_remaining).map(|left| left.max(0)),
-            daily_resets_in: number(names.daily_reset_ms)
-                .map(|ms| ms.clamp(0, 2 * 86_400_000) as f64 / 1000.0),
+            ..Told::default()
+        };
+        if let Some(quota) = names.quota {
+            let resets_in_ms = match quota.reset {
+                Reset::InMilliseconds(name) => number(Some(name)),
+                // By the provider's clock, so that a wrong one here does not matter.
+                Reset::AtEpochSecond(name) => number(Some(name)).map(|second| {
+                    let now = date(headers).unwrap_or_else(chrono::Utc::now).timestamp();
+                    second.saturating_sub(now).saturating_mul(1000)
+                }),
+            };
+            told.quota_limit = number(quota.max).filter(|limit| *limit > 0);
+            told.quota_remaining = number(Some(quota.remaining)).map(|left| left.max(0));
+            told.quota_resets_in =
+                resets_in_ms.map(|ms| ms.clamp(0, 2 * 86_400_000) as f64 / 1000.0);
         }
+        told
     }
+}
+
+/// When the provider made the answer, by its own clock.
+fn date(headers: &HeaderMap) -> Option<chrono::DateTime<chrono::Utc>> {
+    let text = headers.get(DATE)?.to_str().ok()?;
+    Some(chrono::DateTime::parse_from_rfc2822(text).ok()?.to_utc())
 }
 
 /// A row in the making. An attempt that is given up half-way is recorded too, when this is dropped.

@@ -90,8 +90,8 @@ select state,
         when 'later' then ready
         else slot end - now)::double precision as wait,
     (state = 'go' and open_until is not null) as probe,
-    failures, last_failure, max_requests, window_ms, daily_limit, daily_remaining,
-    extract(epoch from daily_resets_at - now)::double precision as daily_resets_in,
+    failures, last_failure, max_requests, window_ms, daily_limit as quota_limit, daily_remaining as quota_remaining,
+    extract(epoch from daily_resets_at - now)::double precision as quota_resets_in,
     extract(epoch from clock_timestamp() - statement_timestamp())::double precision as inside
 from verdict";
 
@@ -104,7 +104,10 @@ select coalesce(blocked_until, '-infinity') <= clock_timestamp()
     and (open_until is null or $3::boolean)
 from provider_gates where service = $1 and account = $2";
 
-/// What the answer's headers tell. Answers overtake each other: within one day the lower count is the later one.
+/// What the answer's headers tell. The columns named for a day hold the quota, whatever its length.
+///
+/// Answers overtake each other: until the quota is reset the lower count is the later one. A sliding one
+/// grows back meanwhile, and is taken as told.
 const LEARN: &str = "
 update provider_gates
 set max_requests = coalesce($3::integer, max_requests),
@@ -112,7 +115,7 @@ set max_requests = coalesce($3::integer, max_requests),
     daily_limit = coalesce($5::bigint, daily_limit),
     daily_remaining = case
         when $6::bigint is null then daily_remaining
-        when $5::bigint is not distinct from daily_limit
+        when not $8::boolean and $5::bigint is not distinct from daily_limit
             and abs(extract(epoch from daily_resets_at - clock_timestamp()) - $7::double precision) < 60
             then least(daily_remaining, $6::bigint)
         else $6::bigint end,
@@ -210,9 +213,9 @@ pub(super) struct Pass {
 pub(super) struct Told {
     pub max_requests: Option<i32>,
     pub window_ms: Option<i32>,
-    pub daily_limit: Option<i64>,
-    pub daily_remaining: Option<i64>,
-    pub daily_resets_in: Option<f64>,
+    pub quota_limit: Option<i64>,
+    pub quota_remaining: Option<i64>,
+    pub quota_resets_in: Option<f64>,
 }
 
 /// What an attempt says about the provider.
@@ -235,9 +238,9 @@ struct Verdict {
     last_failure: Option<String>,
     max_requests: Option<i32>,
     window_ms: Option<i32>,
-    daily_limit: Option<i64>,
-    daily_remaining: Option<i64>,
-    daily_resets_in: Option<f64>,
+    quota_limit: Option<i64>,
+    quota_remaining: Option<i64>,
+    quota_resets_in: Option<f64>,
     inside: f64,
 }
 
@@ -289,9 +292,9 @@ impl Gate<'_> {
                 known: Told {
                     max_requests: verdict.max_requests,
                     window_ms: verdict.window_ms,
-                    daily_limit: verdict.daily_limit,
-                    daily_remaining: verdict.daily_remaining,
-                    daily_resets_in: verdict.daily_resets_in,
+                    quota_limit: verdict.quota_limit,
+                    quota_remaining: verdict.quota_remaining,
+                    quota_resets_in: verdict.quota_resets_in,
                 },
             });
         }
@@ -362,13 +365,14 @@ impl Gate<'_> {
             }
             Health::Well | Health::Unclear => {}
         }
-        if told.is_news(&pass.known) {
+        if told.is_news(&pass.known, self.is_sliding()) {
             self.query(LEARN)
                 .bind(told.max_requests)
                 .bind(told.window_ms)
-                .bind(told.daily_limit)
-                .bind(told.daily_remaining)
-                .bind(told.daily_resets_in)
+                .bind(told.quota_limit)
+                .bind(told.quota_remaining)
+                .bind(told.quota_resets_in)
+                .bind(self.is_sliding())
                 .execute(self.pool)
                 .await?;
         }
@@ -400,6 +404,11 @@ impl Gate<'_> {
         sqlx::query(statement)
             .bind(self.service.name)
             .bind(self.account)
+    }
+
+    fn is_sliding(&self) -> bool {
+        let headers = self.service.limit_headers.quota;
+        headers.is_some_and(|quota| quota.sliding)
     }
 
     fn window(&self, verdict: &Verdict) -> Duration {
@@ -436,7 +445,8 @@ impl Gate<'_> {
             ))
             .hint("Try again in a moment, or read what is stored with `--offline`."),
             "spent" => Error::unavailable(format!(
-                "today's requests to {title} are used up; they start again in {span}"
+                "this {}'s requests to {title} are used up; there are more in {span}",
+                self.limits.quota.map_or("day", |quota| quota.per)
             ))
             .hint("Read what is stored with `--offline` until then; `medtainer quota` shows the limits."),
             "blocked" => Error::unavailable(format!(
@@ -455,25 +465,25 @@ impl Gate<'_> {
 
 impl Told {
     /// Whether it differs from what is known by enough to be written down.
-    fn is_news(&self, known: &Told) -> bool {
+    fn is_news(&self, known: &Told, sliding: bool) -> bool {
         fn differs<T: PartialEq>(told: Option<T>, known: Option<T>) -> bool {
             told.is_some() && told != known
         }
         if differs(self.max_requests, known.max_requests)
             || differs(self.window_ms, known.window_ms)
-            || differs(self.daily_limit, known.daily_limit)
+            || differs(self.quota_limit, known.quota_limit)
         {
             return true;
         }
-        let Some(left) = self.daily_remaining else {
+        let Some(left) = self.quota_remaining else {
             return false;
         };
-        let Some(last) = known.daily_remaining else {
+        let Some(last) = known.quota_remaining else {
             return true;
         };
         // The count falls with every request; to the nearest hundredth is good enough, until it gets close.
-        let hundredth = self.daily_limit.or(known.daily_limit).unwrap_or(0) / 100;
-        let rolled_over = known.daily_resets_in.is_none_or(|seconds| seconds < 0.0);
+        let hundredth = self.quota_limit.or(known.quota_limit).unwrap_or(0) / 100;
+        let rolled_over = !sliding && known.quota_resets_in.is_none_or(|seconds| seconds < 0.0);
         rolled_over || (left != last && (left <= hundredth || (left - last).abs() >= hundredth))
     }
 }
@@ -503,12 +513,12 @@ pub struct Standing {
     pub max_requests: Option<i32>,
     /// The window in milliseconds.
     pub window_ms: Option<i32>,
-    /// Requests a day.
-    pub daily_limit: Option<i64>,
-    /// Requests left today, to the nearest hundredth of the limit.
-    pub daily_remaining: Option<i64>,
-    /// When the day's count starts again.
-    pub daily_resets_at: Option<chrono::DateTime<chrono::Utc>>,
+    /// Requests an hour or a day.
+    pub quota_limit: Option<i64>,
+    /// Requests left of those, to the nearest hundredth of the limit.
+    pub quota_remaining: Option<i64>,
+    /// When there will be more.
+    pub quota_resets_at: Option<chrono::DateTime<chrono::Utc>>,
     /// Until when nobody asks, since the provider answered 429.
     pub blocked_until: Option<chrono::DateTime<chrono::Utc>>,
     /// Failures in a row.
@@ -520,9 +530,9 @@ pub struct Standing {
 }
 
 const STANDINGS: &str = "
-select service, account, max_requests, window_ms, daily_limit,
-    case when daily_resets_at > clock_timestamp() then daily_remaining end as daily_remaining,
-    daily_resets_at,
+select service, account, max_requests, window_ms, daily_limit as quota_limit,
+    case when daily_resets_at > clock_timestamp() then daily_remaining end as quota_remaining,
+    daily_resets_at as quota_resets_at,
     case when blocked_until > clock_timestamp() then blocked_until end as blocked_until,
     failures,
     case when open_until > clock_timestamp() then open_until end as open_until,

@@ -28,7 +28,10 @@ use tokio::time::Instant;
 pub use self::client::{Timeouts, install_crypto};
 pub use self::gate::{Breaker, Standing, standings};
 pub use self::request::{Effect, Method, Request};
-pub use self::service::{Auth, ErrorBody, Field, Form, LimitHeaders, Limits, Service, Version};
+pub use self::service::{
+    Auth, ErrorBody, Field, Form, LimitHeaders, Limits, Quota, QuotaHeaders, Reset, Service,
+    Version,
+};
 
 use self::flight::{Flights, Seat};
 use crate::auth::Credentials;

@@ -86,8 +86,17 @@ pub struct Limits {
     pub max_requests: u32,
     /// Length of the window in milliseconds.
     pub window_ms: u32,
-    /// Requests a day; only shown, since what stops us is what the provider says remains.
-    pub per_day: Option<u32>,
+    /// The count over a longer time beside it. What stops us is what the provider says remains of it.
+    pub quota: Option<Quota>,
+}
+
+/// A count of requests over an hour or a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Requests in that time.
+    pub requests: u32,
+    /// That time, for people: `hour`, `day`.
+    pub per: &'static str,
 }
 
 /// Response headers that tell the limits; absent ones are not told by this provider.
@@ -97,12 +106,31 @@ pub struct LimitHeaders {
     pub max: Option<&'static str>,
     /// Length of the window in milliseconds.
     pub window_ms: Option<&'static str>,
-    /// Requests a day.
-    pub daily_max: Option<&'static str>,
-    /// Requests left today.
-    pub daily_remaining: Option<&'static str>,
-    /// Milliseconds until the day's count starts again (a duration, not a time).
-    pub daily_reset_ms: Option<&'static str>,
+    /// The count over a longer time.
+    pub quota: Option<QuotaHeaders>,
+}
+
+/// Response headers that tell of a count over an hour or a day.
+#[derive(Debug, Clone, Copy)]
+pub struct QuotaHeaders {
+    /// Requests in that time.
+    pub max: Option<&'static str>,
+    /// Requests left.
+    pub remaining: &'static str,
+    /// When there will be more.
+    pub reset: Reset,
+    /// Whether each request is counted for that time from itself on, so that what is left grows back
+    /// bit by bit; else all of it comes back at once.
+    pub sliding: bool,
+}
+
+/// The header that tells when there will be requests again, and how to read it.
+#[derive(Debug, Clone, Copy)]
+pub enum Reset {
+    /// Milliseconds from now.
+    InMilliseconds(&'static str),
+    /// Seconds since 1970, by the provider's clock.
+    AtEpochSecond(&'static str),
 }
 
 /// A header whose value depends on the path.

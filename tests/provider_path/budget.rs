@@ -31,8 +31,8 @@ async fn limits_are_learned_and_written_only_when_they_change() {
     assert_eq!(standing.len(), 1);
     assert_eq!(standing[0].max_requests, Some(500));
     assert_eq!(standing[0].window_ms, Some(10000));
-    assert_eq!(standing[0].daily_limit, Some(10000));
-    assert_eq!(standing[0].daily_remaining, Some(9000));
+    assert_eq!(standing[0].quota_limit, Some(10000));
+    assert_eq!(standing[0].quota_remaining, Some(9000));
     // Five reservations and one lesson.
     let writes: i64 = sqlx::query_scalar("select last_value from gate_writes")
         .fetch_one(store.pool())
@@ -63,7 +63,7 @@ async fn two_hundred_calls_of_four_processes_stay_within_the_limit() {
         limits: Some(Limits {
             max_requests: LIMIT as u32,
             window_ms: 500,
-            per_day: None,
+            quota: None,
         }),
         ..TESTER
     };
@@ -123,7 +123,7 @@ async fn a_person_goes_before_a_sync() {
         limits: Some(Limits {
             max_requests: 20,
             window_ms: 4000,
-            per_day: None,
+            quota: None,
         }),
         ..TESTER
     };
@@ -159,7 +159,7 @@ async fn a_deadline_before_the_slot_is_refused_without_a_reservation() {
         limits: Some(Limits {
             max_requests: 1,
             window_ms: 5000,
-            per_day: None,
+            quota: None,
         }),
         ..TESTER
     };
@@ -250,7 +250,7 @@ async fn the_day_used_up_stops_everybody_until_it_is_over() {
     assert!(
         error
             .message()
-            .starts_with("today's requests to Tester are used up; they start again in"),
+            .starts_with("this day's requests to Tester are used up; there are more in"),
         "{error}"
     );
     assert_eq!(provider.count(), 1);
@@ -261,12 +261,80 @@ async fn the_day_used_up_stops_everybody_until_it_is_over() {
 }
 
 #[tokio::test]
+async fn an_hour_that_slides_gives_back_what_is_told_and_resets_by_the_providers_clock() {
+    const SERVICE: Service = Service {
+        limits: Some(Limits {
+            max_requests: 1000,
+            window_ms: 1000,
+            quota: Some(Quota {
+                requests: 5000,
+                per: "hour",
+            }),
+        }),
+        limit_headers: LimitHeaders {
+            max: None,
+            window_ms: None,
+            quota: Some(QuotaHeaders {
+                max: Some("ratelimit-limit"),
+                remaining: "ratelimit-remaining",
+                reset: Reset::AtEpochSecond("ratelimit-reset"),
+                sliding: true,
+            }),
+        },
+        ..TESTER
+    };
+    let store = database::migrated().await;
+    // Its clock is a year behind ours.
+    let provider = Provider::new(|number, _| {
+        (
+            [
+                ("date", "Sat, 22 Nov 2025 10:00:00 GMT"),
+                ("ratelimit-limit", "5000"),
+                ("ratelimit-remaining", ["0", "3", "2", "0"][number.min(3)]),
+                (
+                    "ratelimit-reset",
+                    ["1763805602", "1763805610"][number.min(1)],
+                ),
+            ],
+            json("{}"),
+        )
+            .into_response()
+    })
+    .await;
+    let gateway = Gateway::with(store.pool().clone(), QUICK);
+    let token = token();
+    let ask = async |patience: u64| {
+        let mut call = provider.call(&SERVICE, read(), &token);
+        call.deadline = Instant::now() + Duration::from_millis(patience);
+        gateway.send(call).await
+    };
+    ask(500).await.unwrap();
+    let error = ask(500).await.unwrap_err();
+    assert!(
+        error
+            .message()
+            .starts_with("this hour's requests to Tester are used up; there are more in 2 s"),
+        "{error}"
+    );
+    assert_eq!(provider.count(), 1);
+    // Waited out; then three are left, although the next reset is near.
+    ask(3000).await.unwrap();
+    let standing = medtainer_core::http::standings(store.pool()).await.unwrap();
+    assert_eq!(standing[0].quota_limit, Some(5000));
+    assert_eq!(standing[0].quota_remaining, Some(3));
+    ask(500).await.unwrap();
+    ask(500).await.unwrap();
+    ask(500).await.unwrap_err();
+    assert_eq!(provider.count(), 4);
+}
+
+#[tokio::test]
 async fn a_429_is_waited_out_also_by_writes() {
     const SERVICE: Service = Service {
         limits: Some(Limits {
             max_requests: 100,
             window_ms: 400,
-            per_day: None,
+            quota: None,
         }),
         ..TESTER
     };

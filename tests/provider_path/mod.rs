@@ -14,7 +14,7 @@ use medtainer_core::Kind;
 use medtainer_core::auth::{Credentials, SecretString};
 use medtainer_core::http::{
     Auth, Breaker, Call, ErrorBody, Gateway, LimitHeaders, Limits, Method, Options, Priority,
-    Request, Service, Timeouts, Version,
+    Quota, QuotaHeaders, Request, Reset, Service, Timeouts, Version,
 };
 use sqlx::PgPool;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -35,14 +35,17 @@ const TESTER: Service = Service {
     limits: Some(Limits {
         max_requests: 1000,
         window_ms: 1000,
-        per_day: None,
+        quota: None,
     }),
     limit_headers: LimitHeaders {
         max: Some("x-ratelimit-max"),
         window_ms: Some("x-ratelimit-interval-milliseconds"),
-        daily_max: Some("x-ratelimit-limit-daily"),
-        daily_remaining: Some("x-ratelimit-daily-remaining"),
-        daily_reset_ms: Some("x-ratelimit-daily-reset"),
+        quota: Some(QuotaHeaders {
+            max: Some("x-ratelimit-limit-daily"),
+            remaining: "x-ratelimit-daily-remaining",
+            reset: Reset::InMilliseconds("x-ratelimit-daily-reset"),
+            sliding: false,
+        }),
     },
     retry_after: false,
     request_id_header: Some("x-request-id"),
