@@ -266,13 +266,33 @@ fn other(kind: &str, value: &str) -> String {
     if matches!(kind, "HTTPS" | "SVCB") && words.len() >= 2 {
         let mut words = words;
         words[1] = DomainName::lenient(&words[1]).as_str().to_owned();
+        for word in &mut words[2..] {
+            *word = parameter(word);
+        }
         return words.join(" ");
     }
     words.join(" ")
 }
 
+/// A parameter of HTTPS and SVCB without the quotes it does not need.
+fn parameter(word: &str) -> String {
+    let plain = |text: &str| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && !b"\"\\;()".contains(&byte))
+    };
+    match word.split_once('=') {
+        Some((key, value)) => match value.strip_prefix('"').and_then(|v| v.strip_suffix('"')) {
+            Some(inner) if plain(inner) => format!("{key}={inner}"),
+            _ => word.to_owned(),
+        },
+        None => word.to_owned(),
+    }
+}
+
 /// Words, with what is in quotes kept whole.
-fn words(value: &str) -> Vec<String> {
+pub(super) fn words(value: &str) -> Vec<String> {
     let (mut words, mut word) = (Vec::new(), String::new());
     let (mut quoted, mut escaped) = (false, false);
     for c in value.chars() {

@@ -300,7 +300,11 @@ impl Draft {
             priority: parts.priority,
             weight: parts.weight,
             port: parts.port,
-            ttl: self.ttl,
+            // Who stands in front decides how long its own answers are kept.
+            ttl: match self.proxied {
+                Some(true) => Some(Ttl::Automatic),
+                _ => self.ttl,
+            },
             proxied: self.proxied,
         }
     }

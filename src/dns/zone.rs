@@ -39,6 +39,18 @@ impl Default for Limits {
 impl Limits {
     /// Whether the provider takes the record.
     pub fn check(&self, record: &Record) -> Result<()> {
+        if record.proxied == Some(true) {
+            if !self.proxied {
+                return Err(Error::usage("nothing is proxied here").hint("Leave `proxied` away."));
+            }
+            if !matches!(
+                record.kind,
+                RecordType::A | RecordType::Aaaa | RecordType::Cname
+            ) {
+                return Err(Error::usage("only A, AAAA and CNAME can be proxied")
+                    .hint("Leave `proxied` away."));
+            }
+        }
         match record.ttl {
             Some(Ttl::Automatic) if !self.automatic_ttl => {
                 return Err(Error::usage("there is no automatic TTL here").hint(format!(
@@ -58,18 +70,6 @@ impl Limits {
         if record.kind == RecordType::Cname && record.name.is_apex() && !self.apex_cname {
             return Err(Error::usage("a CNAME cannot stand at the zone's own name")
                 .hint("Write `A` and `AAAA` records with the addresses of the target instead."));
-        }
-        if record.proxied == Some(true) {
-            if !self.proxied {
-                return Err(Error::usage("nothing is proxied here").hint("Leave `proxied` away."));
-            }
-            if !matches!(
-                record.kind,
-                RecordType::A | RecordType::Aaaa | RecordType::Cname
-            ) {
-                return Err(Error::usage("only A, AAAA and CNAME can be proxied")
-                    .hint("Leave `proxied` away."));
-            }
         }
         if record.kind == RecordType::Txt && record.data.len() > self.text {
             return Err(Error::usage(format!(
