@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::output::Data;
 
 /// Where an answer's data came from.
@@ -107,7 +107,10 @@ impl Answer {
                 metadata: &self.metadata,
             },
             Err(error) => Wire {
-                status: "error",
+                status: match error.kind() {
+                    Kind::PendingApproval => "pending_approval",
+                    _ => "error",
+                },
                 data: None,
                 error: Some(Problem {
                     kind: error.kind().as_str(),

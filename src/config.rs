@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::values::Span;
+use crate::writes::policy::Policy;
 
 /// `config.toml`.
 #[derive(Debug, Default, Deserialize)]
@@ -20,6 +21,9 @@ pub struct Config {
     /// What `medtainer sync daemon` runs, by name; replaces a built-in schedule of the same name.
     #[serde(default)]
     pub schedules: BTreeMap<String, Schedule>,
+    /// Who may do what without being asked.
+    #[serde(default)]
+    pub policy: Policy,
 }
 
 /// Settings of a provider.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::answer::{Answer, Metadata};
 use crate::app::App;
 use crate::cli::Host;
+use crate::command::Effect;
 use crate::context::{Context, Invocation};
 use crate::error::{Error, Kind, Result};
 use crate::output::Data;
@@ -103,7 +104,24 @@ async fn call(
     let caller = invocation.caller;
     let principal = invocation.principal.clone();
     let cx = match app.desk(&business).await {
-        Ok(desk) => Context::new(app.clone(), desk, invocation),
+        Ok(desk) => {
+            let cx = Context::new(app.clone(), desk, invocation);
+            if leaf.effect >= Effect::Write {
+                let row = Execution::new(
+                    tree::audit_name(path, leaf),
+                    path.join(" "),
+                    leaf.effect.as_str(),
+                    caller,
+                    &params,
+                );
+                cx.writing(match &principal {
+                    Some(principal) => row.principal(principal.clone()),
+                    None => row,
+                })
+            } else {
+                cx
+            }
+        }
         Err(error) => {
             let metadata = Metadata {
                 business: business.to_string(),

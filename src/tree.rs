@@ -14,6 +14,8 @@ use crate::command::{Chore, Command, Effect};
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Data, Output, View};
+use crate::writes::report::Report;
+use crate::writes::{self, Action};
 
 /// A folder of commands.
 #[derive(Debug)]
@@ -94,6 +96,18 @@ impl<C: Command> Runnable for AsCommand<C> {
 }
 
 #[derive(Debug)]
+struct AsAction<A>(A);
+
+impl<A: Action> Runnable for AsAction<A> {
+    fn run<'a>(&'a self, cx: &'a Context) -> BoxFuture<'a, Result<Data>> {
+        Box::pin(async move {
+            let plan = self.0.plan(cx).await?;
+            writes::perform(cx, A::EFFECT, plan).await?.into_data()
+        })
+    }
+}
+
+#[derive(Debug)]
 struct AsChore<C>(C);
 
 impl<C: Chore> Doable for AsChore<C> {
@@ -134,6 +148,25 @@ impl Group {
             augment: C::augment_args,
             body: Body::Command(|matches| {
                 Ok(Box::new(AsCommand(C::from_arg_matches_mut(matches)?)))
+            }),
+        }));
+        self
+    }
+
+    /// Adds a command that changes something at a provider.
+    #[must_use]
+    pub fn action<A: Action>(mut self, name: &'static str) -> Self {
+        self.nodes.push(Node::Leaf(Leaf {
+            name,
+            effect: A::EFFECT,
+            catalog: A::CATALOG,
+            audited: true,
+            serves: false,
+            view: Report::view,
+            output: <Report as schemars::JsonSchema>::json_schema,
+            augment: A::augment_args,
+            body: Body::Command(|matches| {
+                Ok(Box::new(AsAction(A::from_arg_matches_mut(matches)?)))
             }),
         }));
         self

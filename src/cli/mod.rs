@@ -27,6 +27,7 @@ use crate::runner;
 use crate::schema;
 use crate::store::audit::Caller;
 use crate::tree::{Leaf, Parsed};
+use crate::ui::person::Person;
 use crate::ui::progress::{Bar, Nobody, Watcher};
 
 use self::options::{Format, Options};
@@ -106,6 +107,11 @@ impl Host {
             answer: self.options.answer.clone(),
             timeout: self.options.timeout.map(|span| span.duration()),
             strict: self.options.strict,
+            write: self.options.write,
+            yes: self.options.yes,
+            person: self
+                .is_interactive()
+                .then(|| Arc::new(crate::ui::person::AtTerminal) as Arc<dyn Person>),
             chosen: None,
             watcher,
             cancel: self.cancel.clone(),
@@ -287,7 +293,7 @@ fn choose(host: &Host, answer: &Answer) -> Option<(String, String)> {
     let width = usize::from(dialoguer::console::Term::stderr().size().1).saturating_sub(3);
     let labels: Vec<_> = candidates
         .iter()
-        .map(|c| render::visible(&format!("{}  {}", text(c, "id"), text(c, "label"))))
+        .map(|c| crate::ui::visible(&format!("{}  {}", text(c, "id"), text(c, "label"))))
         .map(|label| dialoguer::console::truncate_str(&label, width, "…").into_owned())
         .collect();
     let picked = dialoguer::Select::new()

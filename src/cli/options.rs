@@ -68,12 +68,30 @@ pub struct AnswerOptions {
     pub fields: Option<String>,
 }
 
+/// What a command that writes may send; a model may say this too.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct WriteOptions {
+    /// Show what would be done, and send nothing but reads
+    #[arg(long, global = true, help_heading = "Writes",
+          env = "MEDTAINER_DRY_RUN", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub dry_run: bool,
+}
+
 /// The options every command takes in a terminal.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Options {
     /// How fresh and which part.
     #[command(flatten)]
     pub answer: AnswerOptions,
+
+    /// What may be sent.
+    #[command(flatten)]
+    pub write: WriteOptions,
+
+    /// Do not ask for confirmation, where policy lets that count
+    #[arg(long, short = 'y', global = true, help_heading = "Writes",
+          env = "MEDTAINER_YES", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub yes: bool,
 
     /// Filter the JSON answer with a jq expression, such as `.data.items[].id`
     #[arg(

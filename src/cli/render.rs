@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::output::{Column, Data, View};
 use crate::project;
 use crate::ui::table::{self, Look};
+use crate::ui::visible;
 
 /// Where and how this process writes.
 #[derive(Debug, Clone)]
@@ -343,13 +344,6 @@ impl Printer {
             write_stderr(&format!("{label}: {text}\n"));
         }
     }
-}
-
-/// Without what would steer the terminal: names and refusals come from others. Lines stay lines.
-pub(super) fn visible(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() && c != '\n' { ' ' } else { c })
-        .collect()
 }
 
 /// A word that any shell reads as this text, for a person to copy.

@@ -26,7 +26,8 @@ impl Context {
             .last_success_at
             .map(|at| self.now().signed_duration_since(at));
         // A time to come was told by a clock that was set back since: nobody knows how old that is.
-        let young = age.is_some_and(|age| age.abs().to_std().is_ok_and(|age| age <= limit));
+        let young = !state.touched
+            && age.is_some_and(|age| age.abs().to_std().is_ok_and(|age| age <= limit));
         if options.offline {
             if state.last_success_at.is_none() {
                 self.note_partial();

@@ -3,6 +3,7 @@
 //! A context belongs to one call. It collects what the envelope will say about the answer.
 
 mod freshness;
+mod writing;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,12 +18,13 @@ use tokio_util::sync::CancellationToken;
 use crate::answer::{Metadata, Source};
 use crate::app::{App, Desk};
 use crate::auth::{self, Credentials, DEFAULT_ACCOUNT, FieldStatus, SecretString, Vault};
-use crate::cli::options::AnswerOptions;
+use crate::cli::options::{AnswerOptions, WriteOptions};
 use crate::ecosystem::Ecosystem;
-use crate::error::Result;
-use crate::http::{Call, Gateway, Priority, Reply, Request, Service};
+use crate::error::{Error, Result};
+use crate::http::{Call, Effect, Gateway, Priority, Reply, Request, Service};
 use crate::store::audit::{self, Caller, Execution};
 use crate::store::{Business, Store};
+use crate::ui::person::Person;
 use crate::ui::progress::{Step, Watcher};
 
 /// How a command is called, besides its arguments.
@@ -40,6 +42,12 @@ pub struct Invocation {
     pub timeout: Option<Duration>,
     /// Rather fail than answer with stale or partial data.
     pub strict: bool,
+    /// What may be sent.
+    pub write: WriteOptions,
+    /// Whether the caller has confirmed beforehand.
+    pub yes: bool,
+    /// Whoever can be asked to confirm.
+    pub person: Option<Arc<dyn Person>>,
     /// An argument a person chose among candidates: its name and the id.
     pub chosen: Option<(String, String)>,
     /// Who watches.
@@ -57,6 +65,7 @@ pub struct Context {
     deadline: Option<Instant>,
     credential: Option<(&'static str, Credentials)>,
     execution: Option<Arc<OnceCell<i64>>>,
+    call: Option<Execution>,
     spare: Mutex<Option<PoolConnection<Postgres>>>,
     notes: Mutex<Notes>,
 }
@@ -78,6 +87,8 @@ struct Notes {
     stale: bool,
     // Until when a read waits for the provider before it answers with what it has.
     patience: Option<Instant>,
+    // Whether the call has its row in the audit trail already.
+    begun: bool,
 }
 
 impl Context {
@@ -101,6 +112,13 @@ impl Context {
         self
     }
 
+    /// The same call, which may write: its row goes into the audit trail before anything is sent.
+    #[must_use]
+    pub(crate) fn writing(mut self, call: Execution) -> Self {
+        self.call = Some(call);
+        self
+    }
+
     /// A context for one call.
     pub(crate) fn new(app: Arc<App>, desk: Arc<Desk>, invocation: Invocation) -> Self {
         let gateway = desk.gateway.metered();
@@ -113,6 +131,7 @@ impl Context {
             deadline,
             credential: None,
             execution: Some(Arc::default()),
+            call: None,
             spare: Mutex::default(),
             notes: Mutex::default(),
         }
@@ -209,6 +228,10 @@ impl Context {
 
     /// Writes the call into the audit trail.
     pub(crate) async fn record(&self, row: Execution) -> Result<i64> {
+        if self.notes().begun {
+            let mut conn = self.db().await?;
+            return audit::finish(&mut conn, &row).await;
+        }
         let recorder = &self.desk.recorder;
         if recorder.shares_commits() {
             self.give_back();
@@ -290,6 +313,17 @@ impl Context {
     /// Whether nothing but a live answer will do.
     pub fn wants_live(&self) -> bool {
         self.invocation.answer.fresh
+    }
+
+    /// The number of this call in the audit trail.
+    pub(crate) async fn execution_id(&self) -> Result<i64> {
+        let Some(execution) = &self.execution else {
+            return Err(Error::internal(
+                "the audit trail does not keep this command",
+            ));
+        };
+        let draw = || async { audit::draw(&mut *self.db().await?).await };
+        Ok(*execution.get_or_try_init(draw).await?)
     }
 
     /// The number under which its requests were recorded, if it sent any.
@@ -377,8 +411,10 @@ impl Context {
         |name| self.app.env.get(name).map(str::to_owned)
     }
 
-    /// Sends a request to a provider, on the one path there is.
+    /// Sends a request that reads to a provider, on the one path there is. Requests that write are sent
+    /// by [`writes`](crate::writes) alone.
     pub async fn send(&self, ecosystem: &Ecosystem, request: Request) -> Result<Reply> {
+        only_reads(&request)?;
         self.send_as(ecosystem, request, Priority::Person).await
     }
 
@@ -388,7 +424,17 @@ impl Context {
         ecosystem: &Ecosystem,
         request: Request,
     ) -> Result<Reply> {
+        only_reads(&request)?;
         self.send_as(ecosystem, request, Priority::Background).await
+    }
+
+    /// Sends a step of a plan.
+    pub(crate) async fn send_write(
+        &self,
+        ecosystem: &Ecosystem,
+        request: Request,
+    ) -> Result<Reply> {
+        self.send_as(ecosystem, request, Priority::Person).await
     }
 
     async fn send_as(
@@ -417,10 +463,7 @@ impl Context {
             *ecosystem.service
         };
         let execution_id = match &self.execution {
-            Some(execution) => {
-                let draw = || async { audit::draw(&mut *self.db().await?).await };
-                Some(*execution.get_or_try_init(draw).await?)
-            }
+            Some(_) => Some(self.execution_id().await?),
             None => None,
         };
         self.give_back();
@@ -474,6 +517,15 @@ impl std::ops::DerefMut for Lent<'_> {
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
         *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = self.conn.take();
+    }
+}
+
+fn only_reads(request: &Request) -> Result<()> {
+    match request.effect {
+        Effect::Read => Ok(()),
+        Effect::Write => Err(Error::internal(format!(
+            "{request:?} writes, and only a plan may"
+        ))),
     }
 }
 

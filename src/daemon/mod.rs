@@ -29,7 +29,7 @@ pub use self::store::{now, register};
 pub const STATEMENTS: &[&[(&str, &str)]] = &[store::STATEMENTS, report::STATEMENTS];
 
 use crate::app::App;
-use crate::cli::options::AnswerOptions;
+use crate::cli::options::{AnswerOptions, WriteOptions};
 use crate::context::Invocation;
 use crate::error::{Error, Kind, Result};
 use crate::store::Business;
@@ -87,6 +87,9 @@ pub async fn serve(
         answer: AnswerOptions::default(),
         timeout: None,
         strict: false,
+        write: WriteOptions::default(),
+        yes: false,
+        person: None,
         chosen: None,
         watcher: Arc::new(Nobody),
         cancel: cancel.clone(),

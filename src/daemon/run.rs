@@ -110,6 +110,8 @@ async fn perform(site: &Site, claimed: &Claimed, invocation: Invocation) -> (Out
         answer: reading.options.answer,
         timeout: reading.options.timeout.map(|span| span.duration()),
         strict: reading.options.strict,
+        write: reading.options.write,
+        yes: reading.options.yes,
         ..invocation
     };
     let answer = runner::run(

@@ -29,7 +29,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::answer::Answer;
 use crate::app::App;
-use crate::cli::options::AnswerOptions;
+use crate::cli::options::{AnswerOptions, WriteOptions};
 use crate::context::Invocation;
 use crate::error::{Error, Result};
 use crate::runner;
@@ -127,8 +127,13 @@ impl Server {
         let leaf = self.0.tree.leaf(path)?;
         let app = &self.0.app;
         Some(match tools::split(leaf, given, &self.0.usual) {
-            Ok((answer, given)) => {
-                runner::run_json(app, path, leaf, &given, Invocation { answer, ..call }).await
+            Ok((answer, write, given)) => {
+                let call = Invocation {
+                    answer,
+                    write,
+                    ..call
+                };
+                runner::run_json(app, path, leaf, &given, call).await
             }
             Err(error) => runner::refuse(app, path, leaf, given, error, call).await,
         })
@@ -204,6 +209,9 @@ impl ServerHandler for Server {
             answer: AnswerOptions::default(),
             timeout: None,
             strict: false,
+            write: WriteOptions::default(),
+            yes: false,
+            person: None,
             chosen: None,
             watcher: watcher.clone(),
             cancel: cancel.clone(),

@@ -10,63 +10,71 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
 use crate::answer;
-use crate::cli::options::AnswerOptions;
+use crate::cli::options::{AnswerOptions, WriteOptions};
 use crate::command::Effect;
 use crate::error::Result;
 use crate::schema;
 use crate::tree::{self, Leaf};
 
-/// The options a read takes besides its own arguments. The environment belongs to whoever started
-/// the server; a caller is not to be refused for what is in it.
-fn options_command() -> clap::Command {
-    AnswerOptions::augment_args(clap::Command::new("options"))
-        .mut_args(|arg| arg.env(Resettable::Reset))
+/// The options a tool takes besides the command's own arguments: how fresh, for a read, and that nothing
+/// be sent, for a write. The environment belongs to whoever started the server; a caller is not to be
+/// refused for what is in it.
+fn options_command(leaf: &Leaf) -> Option<clap::Command> {
+    let command = clap::Command::new("options");
+    let command = match leaf.effect {
+        Effect::Read => AnswerOptions::augment_args(command),
+        Effect::Local => return None,
+        Effect::Write | Effect::Destroy => WriteOptions::augment_args(command),
+    };
+    Some(command.mut_args(|arg| arg.env(Resettable::Reset)))
 }
 
-/// What was given, as the options of a read and the arguments of the command; where nothing is said
-/// about freshness, the `usual` holds.
+/// What was given, as options and the arguments of the command; where nothing is said about freshness,
+/// the `usual` holds.
 pub fn split(
     leaf: &Leaf,
     given: &Map<String, Value>,
     usual: &AnswerOptions,
-) -> Result<(AnswerOptions, Map<String, Value>)> {
+) -> Result<(AnswerOptions, WriteOptions, Map<String, Value>)> {
     let usual = AnswerOptions {
         fields: None,
         ..usual.clone()
     };
-    if leaf.effect != Effect::Read {
-        return Ok((usual, given.clone()));
-    }
-    let command = options_command();
+    let Some(command) = options_command(leaf) else {
+        return Ok((usual, WriteOptions::default(), given.clone()));
+    };
     let (options, given): (Map<_, _>, Map<_, _>) =
         given.clone().into_iter().partition(|(name, _)| {
             schema::arguments(&command).any(|arg| arg.get_id() == name.as_str())
         });
     if options.is_empty() {
-        return Ok((usual, given));
+        return Ok((usual, WriteOptions::default(), given));
     }
     let matches = schema::parse(command, &options)?;
-    let options =
-        AnswerOptions::from_arg_matches(&matches).map_err(|error| schema::from_clap(&error))?;
-    if options.fresh || options.offline || options.max_age.is_some() {
-        return Ok((options, given));
+    let refused = |error: clap::Error| schema::from_clap(&error);
+    if leaf.effect != Effect::Read {
+        let write = WriteOptions::from_arg_matches(&matches).map_err(refused)?;
+        return Ok((usual, write, given));
     }
-    Ok((
+    let options = AnswerOptions::from_arg_matches(&matches).map_err(refused)?;
+    let answer = if options.fresh || options.offline || options.max_age.is_some() {
+        options
+    } else {
         AnswerOptions {
             fields: options.fields,
             ..usual
-        },
-        given,
-    ))
+        }
+    };
+    Ok((answer, WriteOptions::default(), given))
 }
 
 /// A command as a tool.
 pub fn tool(path: &[&str], leaf: &Leaf) -> Tool {
     let command = leaf.clap();
     let mut input = schema::input(&command);
-    if leaf.effect == Effect::Read
+    if let Some(options) = options_command(leaf)
         && let Some(Value::Object(properties)) = input.get_mut("properties")
-        && let Some(Value::Object(options)) = schema::input(&options_command()).remove("properties")
+        && let Some(Value::Object(options)) = schema::input(&options).remove("properties")
     {
         properties.extend(options);
     }

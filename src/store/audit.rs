@@ -38,6 +38,16 @@ impl Caller {
             Caller::Schedule => "schedule",
         }
     }
+
+    /// Those who call like this, in a sentence.
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Caller::Terminal => "people at a terminal",
+            Caller::Script => "scripts",
+            Caller::Mcp => "MCP clients",
+            Caller::Schedule => "schedules",
+        }
+    }
 }
 
 /// One call, as the trail keeps it. Made by [`Execution::new`]; nothing in it needs redacting again.
@@ -145,6 +155,11 @@ impl Execution {
         self
     }
 
+    /// The words that name the command.
+    pub fn command(&self) -> &str {
+        &self.command
+    }
+
     /// It answered. `summary` says how much and from where (`count`, `complete`, `as_of` …), and may
     /// hold numbers, booleans, times and short words; no data of third parties.
     #[must_use]
@@ -244,11 +259,20 @@ returning id::bigint";
 
 const DRAW: &str = "select nextval(pg_get_serial_sequence('tool_executions', 'id'))";
 
+// The state is the ledger's to tell.
+const FINISH: &str = "\
+update tool_executions
+   set finished_at = timestamp + $2::int * interval '1 millisecond', duration_ms = $2, status = $3,
+       response = $4::text::jsonb, source = $5, error_kind = $6, error_message = $7, exit_code = $8, calls = $9,
+       account = coalesce($10, account)
+ where id = $1";
+
 /// Every statement here, for the test that describes them all.
 pub const STATEMENTS: &[(&str, &str)] = &[
     ("audit::INSERT", INSERT),
     ("audit::INSERT_ONE", INSERT_ONE),
     ("audit::DRAW", DRAW),
+    ("audit::FINISH", FINISH),
 ];
 
 /// Writes rows of the audit trail and tells their ids, in the order given; one statement. Inside a
@@ -323,6 +347,33 @@ async fn insert_single(conn: &mut PgConnection, row: &Execution) -> Result<i64> 
         .bind(env!("CARGO_PKG_VERSION"))
         .fetch_one(conn)
         .await?)
+}
+
+/// Writes the row of a call that is not over yet, so that what it does is known whatever becomes of it.
+/// The call must have its number.
+pub async fn begin(conn: &mut PgConnection, row: &Execution) -> Result<()> {
+    let running = row.clone().answered("running", None, Map::new());
+    insert(conn, std::slice::from_ref(&running)).await?;
+    Ok(())
+}
+
+/// Completes the row of a call that was begun.
+pub async fn finish(conn: &mut PgConnection, row: &Execution) -> Result<i64> {
+    let id = row.id.ok_or_else(lost)?;
+    sqlx::query(FINISH)
+        .bind(id)
+        .bind(row.duration_ms())
+        .bind(row.status())
+        .bind(row.summary())
+        .bind(row.source())
+        .bind(row.outcome.error_kind)
+        .bind(row.error_message())
+        .bind(i16::from(row.outcome.exit_code))
+        .bind(row.provider_calls())
+        .bind(&row.account)
+        .execute(conn)
+        .await?;
+    Ok(id)
 }
 
 /// Draws the number of a call that is not over yet.

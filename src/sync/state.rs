@@ -80,6 +80,8 @@ pub struct State {
     pub run_id: Option<i64>,
     /// Whether a full sweep is due, by the Postgres clock, which may have been set back since the last.
     pub full_due: bool,
+    /// Whether we wrote to it at the provider since, so that what is here is out of date.
+    pub touched: bool,
     /// Whether the unfinished run got somewhere, and not too long ago. One that never got a page is not
     /// taken up: what follows would count as fetched when that one began.
     pub resumable: bool,
@@ -109,6 +111,7 @@ const STATE: &str = "\
 select watermark, last_success_at, last_full_at, last_run_id, provider_total, run_id,
        last_full_at is null or abs(extract(epoch from clock_timestamp() - last_full_at)) > 86400 as full_due,
        cursor, seen, total_low, total_high, last_first, all_fetched,
+       coalesce(touched_at >= last_success_at, false) as touched,
        coalesce(seen > 0 and checkpoint_at > clock_timestamp() - interval '1 day', false) as resumable
   from sync_state where collection = $1";
 

@@ -11,20 +11,32 @@
 //!
 //! `planned → approved → sent → confirmed | rejected | unknown → undone`
 
+mod canon;
+mod check;
+pub mod ledger;
+mod perform;
 pub mod plan;
+pub mod policy;
+pub mod report;
+pub mod resolve;
+mod tokens;
+pub mod undo;
 
 use std::fmt::Debug;
 use std::future::Future;
 
 use clap::Args;
 
+pub use canon::hash;
+pub(crate) use perform::perform;
 pub use plan::{
     Change, Check, Cost, Expect, Inverse, Look, Pick, Plan, RUN, Snapshot, Step, Target,
 };
 
 use crate::command::Effect;
 use crate::context::Context;
-use crate::error::Result;
+use crate::ecosystem::Ecosystem;
+use crate::error::{Error, Result};
 
 /// A command that changes something at a provider.
 pub trait Action: Args + Debug + Send + Sync + 'static {
@@ -36,4 +48,11 @@ pub trait Action: Args + Debug + Send + Sync + 'static {
 
     /// What would be done. Looks at the world as it is now, not at the cache, and changes nothing.
     fn plan(&self, cx: &Context) -> impl Future<Output = Result<Plan>> + Send;
+}
+
+/// The ecosystem that a plan writes to.
+fn find(cx: &Context, name: &str) -> Result<&'static Ecosystem> {
+    let mut all = cx.app().product.ecosystems.iter().copied();
+    all.find(|ecosystem| ecosystem.service.name == name)
+        .ok_or_else(|| Error::internal(format!("there is no ecosystem `{name}`")))
 }

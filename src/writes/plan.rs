@@ -54,6 +54,9 @@ pub struct Plan {
     /// The whole of what the write is a part of, as it was: what a rollback goes back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<Snapshot>,
+    /// The write that this one takes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<i64>,
     /// Collections of the store that no longer are what the provider has, such as `ghl.opportunities`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub touches: Vec<String>,
@@ -265,6 +268,7 @@ impl Plan {
             lookup: Vec::new(),
             irreversible: None,
             snapshot: None,
+            undoes: None,
             touches: Vec::new(),
             results: Vec::new(),
         }
