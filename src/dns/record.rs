@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::name::{DomainName, Owner};
 use super::rdata;
@@ -115,6 +115,13 @@ impl Serialize for RecordType {
     }
 }
 
+impl<'de> Deserialize<'de> for RecordType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Ok(name.parse().unwrap_or(RecordType::Other(name)))
+    }
+}
+
 impl JsonSchema for RecordType {
     fn schema_name() -> Cow<'static, str> {
         "RecordType".into()
@@ -166,6 +173,19 @@ impl Serialize for Ttl {
     }
 }
 
+impl<'de> Deserialize<'de> for Ttl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::String(word) if word == "auto" => Ok(Ttl::Automatic),
+            value => value
+                .as_u64()
+                .and_then(|seconds| u32::try_from(seconds).ok())
+                .map(Ttl::Seconds)
+                .ok_or_else(|| de::Error::custom("a TTL is a number of seconds or `auto`")),
+        }
+    }
+}
+
 impl JsonSchema for Ttl {
     fn schema_name() -> Cow<'static, str> {
         "Ttl".into()
@@ -185,7 +205,9 @@ impl JsonSchema for Ttl {
 /// `data` is the address, the target without its dot, or the text of a TXT without quotes; what
 /// follows from the type has a field of its own. `None` is "not said": a TTL or a proxy state that is
 /// not said is no difference to one that is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+///
+/// Reading one back from JSON takes it as it was written: for what we keep ourselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[allow(
     missing_docs,
     reason = "comments go into the schemas of tools, where names that say it all cost"
@@ -300,13 +322,17 @@ impl Draft {
             priority: parts.priority,
             weight: parts.weight,
             port: parts.port,
-            // Who stands in front decides how long its own answers are kept.
-            ttl: match self.proxied {
-                Some(true) => Some(Ttl::Automatic),
-                _ => self.ttl,
-            },
+            ttl: settled(self.proxied, self.ttl),
             proxied: self.proxied,
         }
+    }
+}
+
+/// Who stands in front decides how long its own answers are kept.
+fn settled(proxied: Option<bool>, ttl: Option<Ttl>) -> Option<Ttl> {
+    match proxied {
+        Some(true) => Some(Ttl::Automatic),
+        _ => ttl,
     }
 }
 
@@ -327,9 +353,19 @@ impl Record {
 
     /// Whether the other is what this one asks for: what is not said here is no difference.
     pub fn is_met_by(&self, other: &Record) -> bool {
-        self.says_the_same(other)
-            && (self.ttl.is_none() || self.ttl == other.ttl)
-            && (self.proxied.is_none() || self.proxied == other.proxied)
+        let asked = self.over(other);
+        self.says_the_same(other) && asked.ttl == other.ttl && asked.proxied == other.proxied
+    }
+
+    /// What becomes of another record that is made this one: what is not said here stays.
+    pub fn over(&self, other: &Record) -> Record {
+        let proxied = self.proxied.or(other.proxied);
+        Record {
+            id: other.id.clone(),
+            ttl: settled(proxied, self.ttl.or(other.ttl)),
+            proxied,
+            ..self.clone()
+        }
     }
 
     /// The data with its numbers, for comparing and sorting within a set.
@@ -350,6 +386,21 @@ impl Record {
     /// The data as a zone file has it: targets end in a dot, text is quoted and cut to 255 octets.
     pub fn presentation(&self) -> String {
         rdata::show(self, true)
+    }
+
+    /// All that is said, in one line: for comparing and fingerprints, not for files.
+    pub(super) fn line(&self) -> String {
+        format!(
+            "{} {} {:?} {:?} {:?} {:?} {:?} {}",
+            self.name,
+            self.kind,
+            self.priority,
+            self.weight,
+            self.port,
+            self.ttl,
+            self.proxied,
+            self.data
+        )
     }
 
     /// The name the data points at, where it points at one.

@@ -168,9 +168,9 @@ fn a_zone_says_all_that_is_wrong_with_it() {
         problems,
         [
             "CNAME @: a CNAME cannot stand at the zone's own name",
-            "`@` has a CNAME beside a record of type NS",
-            "`blog` has 2 CNAME records",
-            "`shop` has a CNAME beside a record of type TXT",
+            "`@` has a CNAME beside other records",
+            "`blog` has more than one CNAME",
+            "`shop` has a CNAME beside other records",
             "A www: a TTL of 60 seconds is not taken here",
             "`www A 192.0.2.1` is there twice",
         ]
