@@ -8,7 +8,7 @@ use crate::front::{Desk, Home, Provider, nobody, wait_until};
 fn synced() -> (Desk, Provider) {
     let provider = Provider::start("--records 30 --no-limits");
     let desk = Desk::new(&provider);
-    desk.run("ghl sync").ends(0);
+    desk.run("ghl sync --only contacts").ends(0);
     (desk, provider)
 }
 
@@ -223,7 +223,7 @@ fn offline_means_offline() {
         .ends(4);
     assert_eq!(provider.requests(), 0);
 
-    desk.run("ghl sync").ends(0);
+    desk.run("ghl sync --only contacts").ends(0);
     let before = provider.requests();
     age(&desk, 60 * 24 * 3);
     let answer = desk.json("ghl contacts --offline");
@@ -302,7 +302,7 @@ fn sample_data_is_labelled_and_kept_apart() {
     assert!(said.err.contains("sample data"), "{}", said.err);
     for words in [
         "ghl search bob",
-        "ghl sync",
+        "ghl sync --only contacts",
         "ghl sync-stats",
         "ghl contact 'isha kaur'",
     ] {
@@ -346,8 +346,8 @@ fn one_contact_asked_for_live_costs_one_call_and_changes_nothing() {
         (&json!(1), &json!("live"))
     );
     // It came in another form than from a search; that is no change.
-    let sweep = desk.json("ghl sync --full");
-    assert_eq!(sweep["data"]["updated"], 0, "{sweep}");
+    let sweep = desk.json("ghl sync --only contacts --full");
+    assert_eq!(sweep["data"]["items"][0]["updated"], 0, "{sweep}");
 }
 
 #[test]
@@ -377,12 +377,15 @@ fn a_sync_that_got_nothing_is_not_taken_up() {
     let down = desk.clone().with("MEDTAINER_GHL_URL", &nobody());
     down.run("ghl contacts").ends(7);
     let began = desk.sql("select max(started_at) from sync_runs");
-    let full = desk.json("ghl sync");
-    assert_eq!(full["data"]["resumed"], false, "{full}");
-    assert_eq!(full["data"]["provider_total"], 30, "{full}");
+    let full = desk.json("ghl sync --only contacts");
+    assert_eq!(full["data"]["items"][0]["resumed"], false, "{full}");
+    assert_eq!(full["data"]["items"][0]["provider_total"], 30, "{full}");
     assert_ne!(desk.sql("select max(started_at) from sync_runs"), began);
     // What an incremental run is told is how many changed, which nobody takes for how many there are.
-    let next = desk.json("ghl sync");
-    assert_eq!(next["data"]["mode"], "incremental", "{next}");
-    assert!(next["data"]["provider_total"].is_null(), "{next}");
+    let next = desk.json("ghl sync --only contacts");
+    assert_eq!(next["data"]["items"][0]["mode"], "incremental", "{next}");
+    assert!(
+        next["data"]["items"][0]["provider_total"].is_null(),
+        "{next}"
+    );
 }

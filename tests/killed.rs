@@ -13,7 +13,7 @@ fn many() -> Provider {
 
 /// A sync that has stored so many pages in all and goes on.
 fn at_page(desk: &Desk, page: u32) -> Started {
-    let sync = desk.start("ghl sync --json");
+    let sync = desk.start("ghl sync --only contacts --json");
     wait_until(&format!("page {page} is stored"), || pages(desk) >= page);
     sync
 }
@@ -37,12 +37,12 @@ fn killed_at_any_page_it_goes_on_there() {
             "{stored} at page {page}"
         );
     }
-    let answer = desk.json("ghl sync");
-    assert_eq!(answer["data"]["resumed"], true);
+    let answer = desk.json("ghl sync --only contacts");
+    assert_eq!(answer["data"]["items"][0]["resumed"], true);
     assert_eq!(
         (
-            &answer["data"]["fetched"],
-            &answer["data"]["provider_total"]
+            &answer["data"]["items"][0]["fetched"],
+            &answer["data"]["items"][0]["provider_total"]
         ),
         (&json!(CONTACTS), &json!(CONTACTS))
     );
@@ -79,9 +79,12 @@ fn interrupted_it_says_so_and_goes_on_later() {
         );
         assert!(desk.stored() < CONTACTS);
     }
-    let answer = desk.json("ghl sync");
+    let answer = desk.json("ghl sync --only contacts");
     assert_eq!(
-        (&answer["data"]["resumed"], &answer["data"]["fetched"]),
+        (
+            &answer["data"]["items"][0]["resumed"],
+            &answer["data"]["items"][0]["fetched"]
+        ),
         (&json!(true), &json!(CONTACTS))
     );
     assert_eq!(desk.stored(), CONTACTS);
@@ -92,14 +95,20 @@ fn two_at_once_are_one_run() {
     let provider = many();
     let desk = Desk::new(&provider);
     let first = at_page(&desk, 1);
-    let second = desk.start("ghl sync --json");
+    let second = desk.start("ghl sync --only contacts --json");
     let (first, second) = (first.wait().ends(0).json(), second.wait().ends(0).json());
     assert_eq!(
-        (&first["data"]["joined"], &second["data"]["joined"]),
+        (
+            &first["data"]["items"][0]["joined"],
+            &second["data"]["items"][0]["joined"]
+        ),
         (&json!(false), &json!(true))
     );
     assert_eq!(
-        (&first["data"]["fetched"], &second["data"]["fetched"]),
+        (
+            &first["data"]["items"][0]["fetched"],
+            &second["data"]["items"][0]["fetched"]
+        ),
         (&json!(CONTACTS), &json!(CONTACTS))
     );
     assert_eq!(
@@ -113,14 +122,17 @@ fn two_at_once_are_one_run() {
 fn a_person_sees_how_far_it_is() {
     let provider = many();
     let desk = Desk::new(&provider);
-    let seen = desk.terminal(100, "ghl sync").ends(0).out;
+    let seen = desk.terminal(100, "ghl sync --only contacts").ends(0).out;
     assert!(
         seen.contains("fetching") && seen.contains("/2,750"),
         "{seen}"
     );
     // What is over is wiped away.
     assert!(!seen.lines().last().unwrap().contains("fetching"), "{seen}");
-    let quiet = desk.terminal(100, "ghl sync --full --quiet").ends(0).out;
+    let quiet = desk
+        .terminal(100, "ghl sync --only contacts --full --quiet")
+        .ends(0)
+        .out;
     assert!(!quiet.contains("fetching"), "{quiet}");
 }
 
@@ -156,15 +168,18 @@ fn a_postgres_that_dies_in_the_middle_comes_back() {
             said.err
         );
     }
-    let answer = desk.json("ghl sync");
+    let answer = desk.json("ghl sync --only contacts");
     assert_eq!(
-        (&answer["data"]["state"], &answer["metadata"]["complete"]),
+        (
+            &answer["data"]["items"][0]["state"],
+            &answer["metadata"]["complete"]
+        ),
         (&json!("done"), &json!(true))
     );
     assert_eq!(desk.stored(), CONTACTS);
 
     // Told to stop in the middle it comes back where it was.
-    let full = desk.start("ghl sync --full --json");
+    let full = desk.start("ghl sync --only contacts --full --json");
     wait_until("the sweep has begun", || {
         desk.sql("select count(*) from sync_runs where state = 'running' and pages > 1") == "1"
     });
@@ -172,17 +187,20 @@ fn a_postgres_that_dies_in_the_middle_comes_back() {
     let said = full.wait();
     assert!(said.code == 7 || said.code == 0, "{said:?}");
     let before = provider.requests();
-    let answer = desk.json("ghl sync --full");
+    let answer = desk.json("ghl sync --only contacts --full");
     assert_eq!(
-        (&answer["data"]["state"], &answer["data"]["fetched"]),
+        (
+            &answer["data"]["items"][0]["state"],
+            &answer["data"]["items"][0]["fetched"]
+        ),
         (&json!("done"), &json!(CONTACTS))
     );
     if said.code == 7 {
-        assert_eq!(answer["data"]["resumed"], true, "{answer}");
+        assert_eq!(answer["data"]["items"][0]["resumed"], true, "{answer}");
         assert!(provider.requests() - before < 6, "{answer}");
     }
     assert_eq!(
-        (desk.stored(), &answer["data"]["deleted"]),
+        (desk.stored(), &answer["data"]["items"][0]["deleted"]),
         (CONTACTS, &json!(0))
     );
 

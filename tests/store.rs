@@ -226,6 +226,8 @@ async fn every_statement_fits_the_tables() {
         &[medtainer_core::mcp::keys::STATEMENTS],
         &[medtainer::ghl::lessons::STATEMENTS],
         &[medtainer::ghl::lookup::STATEMENTS],
+        &[medtainer::ghl::store::activity::STATEMENTS],
+        &[medtainer::ghl::store::rollups::STATEMENTS],
         medtainer_core::daemon::STATEMENTS,
         &[medtainer_core::writes::ledger::STATEMENTS],
     ]
@@ -235,7 +237,12 @@ async fn every_statement_fits_the_tables() {
         .flatten()
         .map(|(name, sql)| ((*name).to_owned(), (*sql).to_owned()));
     let mut described = 0;
-    for (name, statement) in core.chain(medtainer::ghl::store::statements()) {
+    let tables = medtainer::ghl::store::crm::TABLES;
+    let tables = tables.iter().flat_map(|table| table.statements());
+    for (name, statement) in core
+        .chain(medtainer::ghl::store::statements())
+        .chain(tables)
+    {
         let fits = conn.describe(AssertSqlSafe(statement).into_sql_str()).await;
         assert!(fits.is_ok(), "{name}: {}", fits.unwrap_err());
         described += 1;

@@ -14,7 +14,7 @@ fn desk() -> &'static Desk {
     static DESK: OnceLock<Desk> = OnceLock::new();
     DESK.get_or_init(|| {
         let desk = Desk::new(Provider::shared());
-        desk.run("ghl sync").ends(0);
+        desk.run("ghl sync --only contacts").ends(0);
         desk
     })
 }
@@ -223,7 +223,7 @@ fn colour_and_progress_are_for_terminals() {
     let esc = '\u{1b}';
     for words in [
         "ghl contacts --limit 3",
-        "ghl sync",
+        "ghl sync --only contacts",
         "ghl contcts",
         "ghl contact nobody-at-all",
         "--help",
@@ -426,7 +426,7 @@ fn a_person_may_choose_among_namesakes() {
 #[test]
 fn what_is_taught_is_found_at_once() {
     let desk = Desk::new(Provider::shared());
-    desk.run("ghl sync").ends(0);
+    desk.run("ghl sync --only contacts").ends(0);
     let id = desk.json("ghl contacts --limit 1")["data"]["items"][0]["id"]
         .as_str()
         .unwrap()
@@ -458,7 +458,7 @@ fn what_is_taught_is_found_at_once() {
         "ghl context {id} --nickname Zee --note 'owes us a lunch'"
     ))
     .ends(0);
-    desk.run("ghl sync --full").ends(0);
+    desk.run("ghl sync --only contacts --full").ends(0);
     let whole = desk.json(&format!("ghl contact {id}"));
     assert_eq!(
         whole["data"]["context"],

@@ -102,7 +102,7 @@ fn refused_credentials_say_what_to_do() {
         let desk = Desk::new(&provider)
             .with("MEDTAINER_GHL_TOKEN", token)
             .with("MEDTAINER_GHL_LOCATION", location);
-        for words in ["ghl contacts", "ghl sync", "ghl search bob"] {
+        for words in ["ghl contacts", "ghl sync --only contacts", "ghl search bob"] {
             let said = desk.run(&format!("{words} --json -v")).ends(3);
             let error = &said.json()["error"];
             assert_eq!(error["kind"], "auth", "{token}: {}", said.out);
@@ -143,7 +143,7 @@ fn answers_that_are_none_leave_what_is_known() {
         ("429", "asked for a pause"),
     ] {
         let desk = Desk::new(&provider).with("MEDTAINER_TIMEOUT", "6s");
-        desk.run("ghl sync").ends(0);
+        desk.run("ghl sync --only contacts").ends(0);
         provider.trouble(trouble);
         let said = desk.run("ghl contacts --fresh --json").ends(7);
         let error = &said.json()["error"];
@@ -172,15 +172,15 @@ fn answers_that_are_none_leave_what_is_known() {
 fn a_page_of_ten_megabytes_is_a_page() {
     let provider = Provider::start("--records 600 --no-limits --trouble ghl:huge=10");
     let desk = Desk::new(&provider);
-    let answer = desk.json("ghl sync");
+    let answer = desk.json("ghl sync --only contacts");
     assert_eq!(
-        (&answer["data"]["fetched"], desk.stored()),
+        (&answer["data"]["items"][0]["fetched"], desk.stored()),
         (&json!(600), 600)
     );
     // There is an end to what is read.
     provider.calm();
     provider.trouble("huge=80");
-    let said = desk.run("ghl sync --full").ends(6);
+    let said = desk.run("ghl sync --only contacts --full").ends(6);
     assert!(said.err.contains("more than 64 MiB"), "{}", said.err);
     assert_eq!(desk.stored(), 600);
 }
@@ -189,7 +189,7 @@ fn a_page_of_ten_megabytes_is_a_page() {
 fn a_page_that_repeats_itself_ends_the_sync() {
     let provider = Provider::start("--records 1700 --no-limits --trouble ghl:repeat-page");
     let desk = Desk::new(&provider);
-    let said = desk.run("ghl sync --json").ends(6);
+    let said = desk.run("ghl sync --only contacts --json").ends(6);
     let answer = said.json();
     assert!(
         answer["error"]["message"]
@@ -201,9 +201,9 @@ fn a_page_that_repeats_itself_ends_the_sync() {
     assert!(provider.requests() < 5, "{} requests", provider.requests());
     assert!(desk.stored() <= 500);
     provider.calm();
-    let answer = desk.json("ghl sync");
+    let answer = desk.json("ghl sync --only contacts");
     assert_eq!(
-        (&answer["data"]["state"], desk.stored()),
+        (&answer["data"]["items"][0]["state"], desk.stored()),
         (&json!("done"), 1700)
     );
     assert_eq!(answer["metadata"]["complete"], true);
@@ -236,7 +236,7 @@ fn characters_no_database_can_keep_are_replaced_and_said() {
         );
         // The same again is no change.
         assert_eq!(
-            desk.json("ghl sync --full")["data"]["updated"],
+            desk.json("ghl sync --only contacts --full")["data"]["items"][0]["updated"],
             0,
             "{trouble}"
         );
@@ -333,9 +333,12 @@ fn a_contact_of_nothing_but_null_is_a_contact() {
         "MEDTAINER_GHL_URL",
         &one_page(json!([contact, { "id": "onlyAnId000000000002" }])),
     );
-    let answer = desk.json("ghl sync");
+    let answer = desk.json("ghl sync --only contacts");
     assert_eq!(
-        (&answer["data"]["added"], &answer["metadata"]["complete"]),
+        (
+            &answer["data"]["items"][0]["added"],
+            &answer["metadata"]["complete"]
+        ),
         (&json!(2), &json!(true))
     );
     for sort in ["changed", "added", "name"] {
@@ -363,7 +366,10 @@ fn a_contact_of_nothing_but_null_is_a_contact() {
     assert!(table.contains("allNull0000000000001  –"), "{table}");
     desk.run("ghl contact allNull0000000000001").ends(0);
     desk.run("ghl contact null").ends(4);
-    assert_eq!(desk.json("ghl sync --full")["data"]["unchanged"], 2);
+    assert_eq!(
+        desk.json("ghl sync --only contacts --full")["data"]["items"][0]["unchanged"],
+        2
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The requests medtainer sends to GoHighLevel.
 
+pub mod crm;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use medtainer_core::context::Context;
 use medtainer_core::http::{Method, Reply, Request};
@@ -99,7 +101,8 @@ pub async fn contact(cx: &Context, id: &str) -> Result<Box<RawValue>> {
     Ok(body.contact)
 }
 
-fn unexpected(what: &str, error: serde_json::Error) -> Error {
+/// Says that an answer is not what the description promises.
+pub fn unexpected(what: &str, error: serde_json::Error) -> Error {
     Error::unavailable(format!(
         "GoHighLevel answered with something that is not {what}"
     ))

@@ -1,5 +1,11 @@
 //! What of GoHighLevel is kept in the store.
 
+pub mod activity;
+pub mod deals;
+mod kept;
+pub mod notes;
+pub mod talk;
+
 use std::time::Duration;
 
 use futures::future::BoxFuture;

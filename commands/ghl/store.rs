@@ -1,5 +1,10 @@
 //! GoHighLevel's tables: contacts as they were fetched, and the lists read from them.
 
+pub mod activity;
+pub mod crm;
+pub mod rollups;
+pub mod table;
+
 use chrono::{DateTime, Datelike, Utc};
 use medtainer_core::sync::Row;
 use medtainer_core::{Error, Result};

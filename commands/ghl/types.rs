@@ -1,6 +1,8 @@
 //! What GoHighLevel sends. Every field is optional and a field of the wrong type is an absent one: list,
 //! search and get give the same contact in three shapes, and null is common in all of them.
 
+pub mod crm;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -269,8 +271,12 @@ fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Ut
         Loose::Number(number) => number.as_i64().and_then(DateTime::from_timestamp_millis),
         Loose::Other => None,
     };
-    // Postgres keeps years from -4713 on; nobody here is older than this.
-    Ok(time.filter(|time| (0..10_000).contains(&chrono::Datelike::year(time))))
+    Ok(time.and_then(within_years))
+}
+
+// Postgres keeps years from -4713 on; nobody here is older than this.
+fn within_years(time: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    Some(time).filter(|time| (0..10_000).contains(&chrono::Datelike::year(time)))
 }
 
 fn parse_time(text: &str) -> Option<DateTime<Utc>> {

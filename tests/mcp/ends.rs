@@ -13,7 +13,7 @@ use super::house::{Home, House, events};
 const SERVE: &[&str] = &["mcp", "serve", "--listen", "127.0.0.1:0"];
 
 fn sync() -> Value {
-    json!({ "name": "ghl_sync", "arguments": { "full": true }, "_meta": { "progressToken": "p-1" } })
+    json!({ "name": "ghl_sync", "arguments": { "full": true, "only": ["contacts"] }, "_meta": { "progressToken": "p-1" } })
 }
 
 #[tokio::test]
@@ -35,7 +35,7 @@ async fn progress_grows_and_ends_with_the_result() {
         let messages = events(&reply.text().await.unwrap());
         let (result, progress) = messages.split_last().unwrap();
         assert_eq!(
-            result["result"]["structuredContent"]["data"]["fetched"], 3000,
+            result["result"]["structuredContent"]["data"]["items"][0]["fetched"], 3000,
             "{result}"
         );
         assert!(
@@ -61,7 +61,10 @@ async fn progress_grows_and_ends_with_the_result() {
     }
     // Who gives no token gets one answer and no stream.
     let reply = house
-        .legacy("tools/call", json!({ "name": "ghl_sync", "arguments": {} }))
+        .legacy(
+            "tools/call",
+            json!({ "name": "ghl_sync", "arguments": { "only": ["contacts"] } }),
+        )
         .send()
         .await
         .unwrap();
@@ -160,7 +163,10 @@ async fn told_to_end_it_answers_what_is_under_way_and_records_it() {
     let mut house = House::start(home, SERVE).await;
     let long = tokio::spawn(
         house
-            .legacy("tools/call", json!({ "name": "ghl_sync", "arguments": {} }))
+            .legacy(
+                "tools/call",
+                json!({ "name": "ghl_sync", "arguments": { "only": ["contacts"] } }),
+            )
             .send(),
     );
     tokio::time::sleep(Duration::from_millis(1_500)).await;

@@ -113,7 +113,7 @@ async fn two_sessions_at_once_say_nothing_but_messages_and_end_with_their_input(
         .ask(
             3,
             "tools/call",
-            json!({ "name": "ghl_sync", "_meta": { "progressToken": 7 } }),
+            json!({ "name": "ghl_sync", "arguments": { "only": ["contacts"] }, "_meta": { "progressToken": 7 } }),
         )
         .await;
     assert_eq!(

@@ -271,6 +271,9 @@ pub(super) const WORKFLOWS: &[(&str, &str, &str)] = &[
 /// The calendar of all appointments.
 pub(super) const CALENDAR_ID: &str = "sandboxCalendarCalls";
 
+/// The time zone of the location, which knows no summer time.
+pub(super) const UTC_OFFSET_HOURS: i32 = -7;
+
 /// The location.
 pub(super) fn location() -> Value {
     json!({

@@ -28,6 +28,7 @@
 //! `by_route` (requests by method and first path segments).
 
 mod activity_routes;
+mod calendar_routes;
 mod call;
 mod collection;
 mod contact_routes;

@@ -2,8 +2,8 @@
 
 use super::call::{Call, Refusal, Reply};
 use super::{
-    LOCATION_ID, activity_routes as activity, contact_routes as contact,
-    conversation_routes as conversation, location_routes as location,
+    LOCATION_ID, activity_routes as activity, calendar_routes as calendar,
+    contact_routes as contact, conversation_routes as conversation, location_routes as location,
     opportunity_routes as opportunity, tag_routes as tag,
 };
 
@@ -106,6 +106,9 @@ const ROUTES: &[Route] = &[
     route("DELETE", "/conversations/messages/{}/schedule", MESSAGES_WRITE, At::Elsewhere, conversation::cancel),
     route("GET", "/conversations/{}", THREADS, At::Elsewhere, conversation::get),
     route("GET", "/conversations/{}/messages", MESSAGES, At::Elsewhere, conversation::messages),
+
+    route("GET", "/calendars/", "calendars.readonly", IN_QUERY, calendar::calendars),
+    route("GET", "/calendars/events", "calendars/events.readonly", IN_QUERY, calendar::events),
 
     route("GET", "/users/", "users.readonly", IN_QUERY, location::users),
     route("GET", "/users/search", "users.readonly", At::Elsewhere, location::search_users),

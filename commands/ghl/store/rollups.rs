@@ -1,0 +1,176 @@
+//! Counts and sums that triggers keep beside the rows: a digest of a million contacts reads a few
+//! hundred of them. What each measure counts is written in the migration that makes them.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use medtainer_core::Result;
+use rust_decimal::Decimal;
+use sqlx::{Connection, FromRow, PgConnection};
+
+const TOTALS: &str = "\
+select a, b, c, sum(count)::bigint as count, sum(value) as value, sum(seconds) as seconds
+  from ghl_rollups
+ where measure = $1 and day >= $2 and day < $3 and count <> 0
+ group by a, b, c order by a, b, c";
+
+const DAYS: &str = "\
+select day, a, b, c, count, value, seconds
+  from ghl_rollups
+ where measure = $1 and day >= $2 and day < $3 and count <> 0
+ order by day, a, b, c";
+
+// Nothing may change between comparing and repairing. Readers go on.
+const HOLD: &str = "\
+lock table contacts, ghl_opportunities, ghl_stage_changes, ghl_conversations, ghl_messages, ghl_replies, ghl_tasks,
+           ghl_appointments, ghl_rollups in share row exclusive mode";
+
+const REPAIR: &str = "\
+with truth as materialized (
+    select measure, day, a, b, c, count, value, seconds from ghl_rollup_truth
+), wrong as materialized (
+    select measure, day, a, b, c, coalesce(t.count, 0) as count, coalesce(t.value, 0) as value,
+           coalesce(t.seconds, 0) as seconds
+      from truth t full join ghl_rollups r using (measure, day, a, b, c)
+     where coalesce(t.count, 0) <> coalesce(r.count, 0)
+        or coalesce(t.value, 0) <> coalesce(r.value, 0)
+        or coalesce(t.seconds, 0) <> coalesce(r.seconds, 0)
+), repaired as (
+    insert into ghl_rollups (measure, day, a, b, c, count, value, seconds)
+    select measure, day, a, b, c, count, value, seconds from wrong
+    on conflict (measure, day, a, b, c) do update set
+        count = excluded.count, value = excluded.value, seconds = excluded.seconds
+)
+select count(*) from wrong";
+
+const FORGET_EMPTY: &str = "delete from ghl_rollups where count = 0 and value = 0 and seconds = 0";
+
+// Whether a contact was written or buried since duplicates were last looked for.
+const DUPLICATES_ARE_OLD: &str = "\
+select coalesce(
+    (select greatest(
+            (select max(last_synced) from contacts),
+            (select max(finished_at) from sync_runs where collection = 'ghl.contacts' and inserted + updated + deleted > 0)
+        ) >= (select rolled_at from ghl_duplicates where kind = '' and key = '')),
+    true)";
+
+const FORGET_DUPLICATES: &str = "delete from ghl_duplicates";
+
+const FIND_DUPLICATES: &str = "\
+insert into ghl_duplicates (kind, key, contacts, ids)
+select kind, key, count(*), (array_agg(id order by id))[:10]
+  from (select 'email' as kind, email as key, id::text from contacts
+         where deleted_at is null and ecosystem = 'gohighlevel' and email is not null
+        union all
+        select 'phone', phone, id::text from contacts
+         where deleted_at is null and ecosystem = 'gohighlevel' and phone is not null) as keys
+ group by kind, key having count(*) > 1
+union all
+select '', '', 0, '{}'";
+
+/// Every statement here, for the test that describes them all.
+pub const STATEMENTS: &[(&str, &str)] = &[
+    ("ghl::rollups::TOTALS", TOTALS),
+    ("ghl::rollups::DAYS", DAYS),
+    ("ghl::rollups::REPAIR", REPAIR),
+    ("ghl::rollups::FORGET_EMPTY", FORGET_EMPTY),
+    ("ghl::rollups::DUPLICATES_ARE_OLD", DUPLICATES_ARE_OLD),
+    ("ghl::rollups::FORGET_DUPLICATES", FORGET_DUPLICATES),
+    ("ghl::rollups::FIND_DUPLICATES", FIND_DUPLICATES),
+];
+
+/// Counted by its keys.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+pub struct Total {
+    /// The first key of the measure; empty where rows told none.
+    pub a: String,
+    /// The second.
+    pub b: String,
+    /// The third.
+    pub c: String,
+    /// Rows.
+    pub count: i64,
+    /// Their money.
+    pub value: Decimal,
+    /// Their lengths of time, or times.
+    pub seconds: Decimal,
+}
+
+/// Counted by day, too.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+pub struct Day {
+    /// In UTC; [`NO_DAY`] where the row told none.
+    pub day: NaiveDate,
+    /// What was counted on it.
+    #[sqlx(flatten)]
+    pub total: Total,
+}
+
+/// The day of what has none.
+pub const NO_DAY: NaiveDate = NaiveDate::from_ymd_opt(1, 1, 1).unwrap();
+
+/// Later than any day.
+pub const NEVER: NaiveDate = NaiveDate::from_ymd_opt(9999, 12, 31).unwrap();
+
+/// A measure summed up over days: from the first on, and before the last. Everything, with those
+/// without a day, is from [`NO_DAY`] to [`NEVER`].
+pub async fn totals(
+    conn: &mut PgConnection,
+    measure: &str,
+    from: NaiveDate,
+    before: NaiveDate,
+) -> Result<Vec<Total>> {
+    Ok(sqlx::query_as(TOTALS)
+        .bind(measure)
+        .bind(from)
+        .bind(before)
+        .fetch_all(conn)
+        .await?)
+}
+
+/// A measure by day.
+pub async fn days(
+    conn: &mut PgConnection,
+    measure: &str,
+    from: NaiveDate,
+    before: NaiveDate,
+) -> Result<Vec<Day>> {
+    Ok(sqlx::query_as(DAYS)
+        .bind(measure)
+        .bind(from)
+        .bind(before)
+        .fetch_all(conn)
+        .await?)
+}
+
+/// Compares every count with the rows it is of, puts the wrong ones right and tells how many there were.
+pub async fn check(conn: &mut PgConnection) -> Result<i64> {
+    let mut tx = conn.begin().await?;
+    sqlx::raw_sql(HOLD).execute(&mut *tx).await?;
+    let wrong: i64 = sqlx::query_scalar(REPAIR).fetch_one(&mut *tx).await?;
+    sqlx::query(FORGET_EMPTY).execute(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(wrong)
+}
+
+/// Looks for contacts that share an e-mail address or a phone number, if any contact was written since
+/// it was done last.
+pub async fn find_duplicates(conn: &mut PgConnection) -> Result<()> {
+    let old: bool = sqlx::query_scalar(DUPLICATES_ARE_OLD)
+        .fetch_one(&mut *conn)
+        .await?;
+    if !old {
+        return Ok(());
+    }
+    let mut tx = conn.begin().await?;
+    sqlx::query(FORGET_DUPLICATES).execute(&mut *tx).await?;
+    sqlx::query(FIND_DUPLICATES).execute(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The middle of times that were summed up, seen from now: how long ago they were on average.
+pub fn average_age(total: &Total, now: DateTime<Utc>) -> Option<chrono::Duration> {
+    let count = Decimal::from(total.count);
+    let mean = total.seconds.checked_div(count)?;
+    let mean = i64::try_from(mean.round()).ok()?;
+    Some(now - DateTime::from_timestamp(mean, 0)?)
+}
