@@ -13,10 +13,14 @@ use medtainer_core::Result;
 use medtainer_core::context::Context;
 use medtainer_core::ecosystem::Feed;
 use medtainer_core::people::{self, Person};
-use medtainer_core::sync::{Applied, Collection, Cursor, Page, Row, Source, Span};
+use medtainer_core::sync::{Applied, Beside, Collection, Cursor, Page, Row, Source, Span};
 use sqlx::PgConnection;
 
+use super::store::Different;
 use super::{GHL, api, store, types};
+
+// New contacts in a page; fewer are sooner written one after the other.
+const WORTH_A_CONNECTION: usize = 100;
 
 /// Contacts.
 pub const CONTACTS: Feed = Feed {
@@ -41,12 +45,17 @@ impl Collection for Contacts {
         rows: &'a [Row],
         run: i64,
     ) -> BoxFuture<'a, Result<Applied>> {
-        Box::pin(async move {
-            people::indexes_its_pages(conn).await?;
-            let stored = store::upsert_contacts(conn, rows, Some(run)).await?;
-            index(conn, rows, &stored.written).await?;
-            Ok(Applied::from(&stored))
-        })
+        Box::pin(apply(conn, None, rows, run))
+    }
+
+    fn apply_beside<'a>(
+        &'a self,
+        conn: &'a mut PgConnection,
+        beside: &'a mut Beside,
+        rows: &'a [Row],
+        run: i64,
+    ) -> BoxFuture<'a, Result<Applied>> {
+        Box::pin(apply(conn, Some(beside), rows, run))
     }
 
     fn live<'a>(&'a self, conn: &'a mut PgConnection) -> BoxFuture<'a, Result<i64>> {
@@ -76,40 +85,66 @@ impl Collection for Contacts {
     }
 }
 
-/// Makes contacts findable.
-async fn index(
+/// Writes a page of contacts and makes them findable: those that are new beside, since they are what a
+/// first sync consists of.
+async fn apply(
     conn: &mut PgConnection,
+    beside: Option<&mut Beside>,
     rows: &[Row],
-    written: &[(usize, types::Contact)],
-) -> Result<()> {
-    let read: Vec<(&Row, &types::Contact, Option<String>)> = written
-        .iter()
-        .map(|(place, contact)| (&rows[*place], contact, contact.full_name()))
-        .collect();
-    let people: Vec<Person<'_>> = read
-        .iter()
-        .map(|(row, contact, full_name)| Person {
-            id: &row.id,
-            first: contact.first_name.as_deref(),
-            last: contact.last_name.as_deref(),
-            full_name: full_name.as_deref(),
-            company: contact.company_name.as_deref(),
-            emails: contact
-                .email
-                .iter()
-                .chain(&contact.additional_emails)
-                .map(String::as_str)
-                .collect(),
-            phones: contact
-                .phone
-                .iter()
-                .chain(&contact.additional_phones)
-                .map(String::as_str)
-                .collect(),
-            changed: row.changed_at,
-        })
-        .collect();
-    people::index(conn, &people).await
+    run: i64,
+) -> Result<Applied> {
+    people::indexes_its_pages(conn).await?;
+    let (stored, different) = store::compare_contacts(conn, rows).await?;
+    let new = people(different.iter().filter(|one| !one.known));
+    let ahead = async {
+        match beside {
+            Some(beside) if new.len() >= WORTH_A_CONNECTION => {
+                beside
+                    .commits(async |conn| people::index_ahead(conn, &new).await)
+                    .await
+            }
+            _ => false,
+        }
+    };
+    let write = store::write_contacts(conn, &different, Some(run));
+    let (written, filed) = futures::future::join(write, ahead).await;
+    written?;
+    let rest = people(different.iter().filter(|one| one.known || !filed));
+    people::index(conn, &rest).await?;
+    Ok(Applied::from(&stored))
+}
+
+/// Contacts as the search of people sees them.
+fn people<'a>(different: impl Iterator<Item = &'a Different<'a>>) -> Vec<Person<'a>> {
+    different
+        .map(
+            |Different {
+                 row,
+                 contact,
+                 full_name,
+                 ..
+             }| Person {
+                id: &row.id,
+                first: contact.first_name.as_deref(),
+                last: contact.last_name.as_deref(),
+                full_name: full_name.as_deref(),
+                company: contact.company_name.as_deref(),
+                emails: contact
+                    .email
+                    .iter()
+                    .chain(&contact.additional_emails)
+                    .map(String::as_str)
+                    .collect(),
+                phones: contact
+                    .phone
+                    .iter()
+                    .chain(&contact.additional_phones)
+                    .map(String::as_str)
+                    .collect(),
+                changed: row.changed_at,
+            },
+        )
+        .collect()
 }
 
 /// Pages of the contact search, for one call.

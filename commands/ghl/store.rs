@@ -160,8 +160,6 @@ pub struct Stored {
     pub inserted: Vec<usize>,
     /// Places of those that were different, returned ones included.
     pub updated: Vec<usize>,
-    /// Both, as they were read: what a search index has to learn.
-    pub written: Vec<(usize, Contact)>,
     /// How many of the updated had a tombstone.
     pub returned: usize,
     /// How many were as before.
@@ -180,6 +178,19 @@ impl From<&Stored> for medtainer_core::sync::Applied {
     }
 }
 
+/// A row that is not here as it came.
+#[derive(Debug)]
+pub struct Different<'a> {
+    /// As it came.
+    pub row: &'a Row,
+    /// As it was read: what a search index has to learn.
+    pub contact: Contact,
+    /// Of the contact.
+    pub full_name: Option<String>,
+    /// Whether there is another version of it here.
+    pub known: bool,
+}
+
 /// Stores contacts, in a few statements however many they are. No id may occur twice. Unchanged rows are
 /// not written; what is overwritten becomes history, under the run of the sync if it is one.
 pub async fn upsert_contacts(
@@ -187,35 +198,63 @@ pub async fn upsert_contacts(
     rows: &[Row],
     run: Option<i64>,
 ) -> Result<Stored> {
+    let (stored, different) = compare_contacts(conn, rows).await?;
+    write_contacts(conn, &different, run).await?;
+    Ok(stored)
+}
+
+/// Which of the contacts need writing, in the order of their ids, and what will have become of all of them.
+pub async fn compare_contacts<'a>(
+    conn: &mut PgConnection,
+    rows: &'a [Row],
+) -> Result<(Stored, Vec<Different<'a>>)> {
     let changed: Vec<(i32, bool, bool)> = sqlx::query_as(CHANGED)
         .bind(column(rows, |row| row.id.as_str()))
         .bind(column(rows, |row| row.changed_at))
         .bind(column(rows, |row| row.hash))
-        .fetch_all(&mut *conn)
+        .fetch_all(conn)
         .await?;
     let mut stored = Stored {
         unchanged: rows.len() - changed.len(),
         ..Stored::default()
     };
-    if changed.is_empty() {
-        return Ok(stored);
-    }
     // In the order of the ids: two processes that write the same contacts wait for each other, and do
     // not lock each other out.
-    let mut write = Vec::with_capacity(changed.len());
-    let mut known = Vec::new();
-    for (place, is_known, was_gone) in changed {
+    let mut different = Vec::with_capacity(changed.len());
+    for (place, known, was_gone) in changed {
         let place = usize::try_from(place).unwrap_or_default();
         let Some(row) = rows.get(place) else { continue };
-        write.push((row, place, Contact::read(&row.body)));
+        let contact = Contact::read(&row.body);
+        different.push(Different {
+            row,
+            full_name: contact.full_name(),
+            contact,
+            known,
+        });
         stored.returned += usize::from(was_gone);
-        if is_known {
+        if known {
             stored.updated.push(place);
-            known.push(row);
         } else {
             stored.inserted.push(place);
         }
     }
+    Ok((stored, different))
+}
+
+/// Writes what [`compare_contacts`] found different.
+pub async fn write_contacts(
+    conn: &mut PgConnection,
+    different: &[Different<'_>],
+    run: Option<i64>,
+) -> Result<()> {
+    if different.is_empty() {
+        return Ok(());
+    }
+    let known: Vec<&Row> = different
+        .iter()
+        .filter(|one| one.known)
+        .map(|one| one.row)
+        .collect();
     if !known.is_empty() {
         sqlx::query(KEEP_HISTORY)
             .bind(run)
@@ -224,39 +263,33 @@ pub async fn upsert_contacts(
             .execute(&mut *conn)
             .await?;
     }
+    fn text<'a>(
+        all: &'a [Different<'_>],
+        field: impl Fn(&'a Contact) -> &'a Option<String>,
+    ) -> Vec<Option<&'a str>> {
+        column(all, |one| field(&one.contact).as_deref())
+    }
     sqlx::query(UPSERT)
-        .bind(column(&write, |(row, ..)| row.id.as_str()))
-        .bind(column(&write, |(row, ..)| row.body.as_str()))
-        .bind(column(&write, |(row, ..)| row.hash))
-        .bind(column(&write, |(row, ..)| row.changed_at))
-        .bind(column(&write, |(.., contact)| contact.date_added))
-        .bind(column(&write, |(.., contact)| {
-            contact.location_id.as_deref()
+        .bind(column(different, |one| one.row.id.as_str()))
+        .bind(column(different, |one| one.row.body.as_str()))
+        .bind(column(different, |one| one.row.hash))
+        .bind(column(different, |one| one.row.changed_at))
+        .bind(column(different, |one| one.contact.date_added))
+        .bind(text(different, |contact| &contact.location_id))
+        .bind(column(different, |one| one.full_name.as_deref()))
+        .bind(text(different, |contact| &contact.first_name))
+        .bind(text(different, |contact| &contact.last_name))
+        .bind(text(different, |contact| &contact.company_name))
+        .bind(column(different, |one| {
+            one.contact.email.as_ref().map(|email| email.to_lowercase())
         }))
-        .bind(column(&write, |(.., contact)| contact.full_name()))
-        .bind(column(&write, |(.., contact)| {
-            contact.first_name.as_deref()
-        }))
-        .bind(column(&write, |(.., contact)| contact.last_name.as_deref()))
-        .bind(column(&write, |(.., contact)| {
-            contact.company_name.as_deref()
-        }))
-        .bind(column(&write, |(.., contact)| {
-            contact.email.as_ref().map(|email| email.to_lowercase())
-        }))
-        .bind(column(&write, |(.., contact)| contact.phone.as_deref()))
-        .bind(column(&write, |(.., contact)| contact.source.as_deref()))
-        .bind(column(&write, |(.., contact)| {
-            contact.assigned_to.as_deref()
-        }))
-        .bind(column(&write, |(.., contact)| joined(&contact.tags)))
+        .bind(text(different, |contact| &contact.phone))
+        .bind(text(different, |contact| &contact.source))
+        .bind(text(different, |contact| &contact.assigned_to))
+        .bind(column(different, |one| joined(&one.contact.tags)))
         .execute(conn)
         .await?;
-    stored.written = write
-        .into_iter()
-        .map(|(_, place, contact)| (place, contact))
-        .collect();
-    Ok(stored)
+    Ok(())
 }
 
 fn column<'a, T, U>(rows: &'a [T], field: impl Fn(&'a T) -> U) -> Vec<U> {

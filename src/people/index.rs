@@ -38,6 +38,22 @@ pub async fn index(conn: &mut PgConnection, people: &[Person<'_>]) -> Result<()>
     Ok(())
 }
 
+/// File people whose contacts are new and being written on another connection, which commits after this
+/// one: entries of contacts that are not there are not found by anybody. False, and nothing filed, when one
+/// of them is in the queue: whoever works at that would take a contact it cannot see yet for gone.
+pub async fn index_ahead(conn: &mut PgConnection, people: &[Person<'_>]) -> Result<bool> {
+    const QUEUED: &str = "select exists (select from people_stale where contact_id = any($1))";
+    let ids: Vec<&str> = people.iter().map(|person| person.id).collect();
+    let queued: bool = sqlx::query_scalar(QUEUED)
+        .bind(ids)
+        .fetch_one(&mut *conn)
+        .await?;
+    if !queued {
+        index(conn, people).await?;
+    }
+    Ok(!queued)
+}
+
 /// Forget people, inside the transaction that deletes or tombstones their contacts.
 pub async fn remove(conn: &mut PgConnection, ids: &[String]) -> Result<()> {
     const DELETE: &str = "delete from people where contact_id = any($1)";

@@ -12,7 +12,7 @@ mod query;
 mod rank;
 mod search;
 
-pub use index::{catch_up, index, indexes_its_pages, remove, settle};
+pub use index::{catch_up, index, index_ahead, indexes_its_pages, remove, settle};
 pub use rank::{Field, Hit, Match, Reason};
 pub use search::search;
 

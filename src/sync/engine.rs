@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::{Connection, PgConnection};
 use tokio::time::Instant;
 
+use super::beside::Beside;
 use super::page::{Turns, check_progress, distinct};
 use super::state::{self, Reached, Run, State, Verdict};
 use super::{Busy, Collection, Cursor, Mode, Options, Page, Phase, Report, Source, Span, Step};
@@ -37,7 +38,9 @@ pub async fn run(
         Err(error) => return Err(error),
         Ok(_) => {}
     }
-    let done = locked(&mut conn, collection, source, options).await;
+    let mut beside = Beside::new(&connect);
+    let done = locked(&mut conn, &mut beside, collection, source, options).await;
+    beside.close().await;
     // The server takes its time to notice a closed connection; the lock is to be free when we return.
     state::unlock(&mut conn).await.ok();
     conn.close().await.ok();
@@ -46,6 +49,7 @@ pub async fn run(
 
 async fn locked(
     conn: &mut PgConnection,
+    beside: &mut Beside,
     collection: &dyn Collection,
     source: &dyn Source,
     options: &Options<'_>,
@@ -60,7 +64,7 @@ async fn locked(
         }
     }
     let mut work = Work::begin(conn, collection, source, options).await?;
-    let id = match work.all().await {
+    let id = match work.all(beside).await {
         Ok(()) => work.id,
         Err(error) => {
             let id = work.id;
@@ -271,9 +275,9 @@ impl<'a> Work<'a> {
         }
     }
 
-    async fn all(&mut self) -> Result<()> {
+    async fn all(&mut self, beside: &mut Beside) -> Result<()> {
         self.options.progress.step(&self.progress);
-        if self.all_fetched || self.pages().await? {
+        if self.all_fetched || self.pages(beside).await? {
             self.sweep().await
         } else {
             state::stop(self.conn, self.id).await
@@ -281,7 +285,7 @@ impl<'a> Work<'a> {
     }
 
     // True when the last page is stored, false when asked to stop before.
-    async fn pages(&mut self) -> Result<bool> {
+    async fn pages(&mut self, beside: &mut Beside) -> Result<bool> {
         let Some(mut page) = self.first_page().await? else {
             return Ok(false);
         };
@@ -308,7 +312,8 @@ impl<'a> Work<'a> {
                     _ => None,
                 }
             };
-            let (stored, fetched) = futures::future::join(self.store(&page), prefetch).await;
+            let (stored, fetched) =
+                futures::future::join(self.store(&page, beside), prefetch).await;
             stored?;
             if following.is_none() {
                 return Ok(true);
@@ -382,10 +387,13 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    async fn store(&mut self, page: &Page) -> Result<()> {
+    async fn store(&mut self, page: &Page, beside: &mut Beside) -> Result<()> {
         let name = self.collection.name();
         let mut tx = self.conn.begin().await?;
-        let applied = self.collection.apply(&mut tx, &page.rows, self.id).await?;
+        let applied = self
+            .collection
+            .apply_beside(&mut tx, beside, &page.rows, self.id)
+            .await?;
         self.reached = state::checkpoint(&mut tx, name, self.id, page, applied).await?;
         tx.commit().await?;
         let step = &mut self.progress;

@@ -2,9 +2,10 @@
 //!
 //! A [`Source`] says how to fetch a page after a cursor, a [`Collection`] how its rows are stored and
 //! buried; [`run()`] does the rest. It holds one connection: the advisory lock that makes a collection
-//! sync once at a time over all processes is on it, and so is every write, so that whoever loses the lock
-//! cannot write either. Rows, the ids seen and the checkpoint of a page are one transaction, while the
-//! next page is already being fetched; memory is two pages, however many there are.
+//! sync once at a time over all processes is on it, and so is every write of a record, so that whoever
+//! loses the lock cannot write either. Rows, the ids seen and the checkpoint of a page are one transaction,
+//! while the next page is already being fetched; memory is two pages, however many there are. What is
+//! derived from new records alone, and means nothing without them, may be written [`Beside`] it.
 //!
 //! * **Incremental** from the watermark (the newest provider time of change of the last good run) minus
 //!   an overlap for the provider's index lag; **full** when there never was one, when asked, when the
@@ -14,6 +15,7 @@
 //!   records as the provider says it has, and not when more than three in ten would go ([`Options::force`]).
 //! * A page that repeats itself ends the run: providers ignore paging parameters they do not know.
 
+mod beside;
 mod engine;
 mod page;
 mod state;
@@ -27,6 +29,7 @@ use sqlx::PgConnection;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use beside::Beside;
 pub use engine::run;
 pub use state::{Run, STATEMENTS, State, active, runs, state};
 
@@ -143,6 +146,18 @@ pub trait Collection: Send + Sync {
         rows: &'a [Row],
         run: i64,
     ) -> BoxFuture<'a, Result<Applied>>;
+
+    /// The same, with a second connection beside the first for what is only derived from records that
+    /// are new. It commits before the page does and may leave more behind than the page, never less.
+    fn apply_beside<'a>(
+        &'a self,
+        conn: &'a mut PgConnection,
+        _beside: &'a mut Beside,
+        rows: &'a [Row],
+        run: i64,
+    ) -> BoxFuture<'a, Result<Applied>> {
+        self.apply(conn, rows, run)
+    }
 
     /// How many live records there are.
     fn live<'a>(&'a self, conn: &'a mut PgConnection) -> BoxFuture<'a, Result<i64>>;
