@@ -1,5 +1,6 @@
 //! The tree of commands, and the tables they need.
 
+pub mod cloudflare;
 pub mod ghl;
 pub mod house;
 
@@ -16,7 +17,7 @@ pub static PRODUCT: Product = Product {
     about: "Run the operations of a small business from one command line",
     tree,
     migrator: &MIGRATOR,
-    ecosystems: &[&ghl::GHL],
+    ecosystems: &[&ghl::GHL, &cloudflare::CLOUDFLARE],
 };
 
 /// Every command there is.
@@ -26,6 +27,7 @@ pub fn tree() -> Group {
             "medtainer",
             "Run the operations of a small business from one command line",
         )
-        .group(ghl::group()),
+        .group(ghl::group())
+        .group(cloudflare::group()),
     )
 }

@@ -310,6 +310,11 @@ impl Context {
         self.invocation.answer.offline
     }
 
+    /// Whether nobody waits for the answer.
+    pub fn is_unattended(&self) -> bool {
+        self.invocation.caller == Caller::Schedule
+    }
+
     /// Whether nothing but a live answer will do.
     pub fn wants_live(&self) -> bool {
         self.invocation.answer.fresh
