@@ -36,6 +36,8 @@ pub enum Format {
     Bytes,
     /// A list, joined by commas.
     List,
+    /// Sentences that only some callers ask for: no column where no row has any.
+    Asked,
 }
 
 impl Column {
@@ -54,6 +56,15 @@ impl Column {
             title,
             path,
             format: Format::Prose,
+        }
+    }
+
+    /// A column of sentences that is there only when some row has them.
+    pub const fn asked(title: &'static str, path: &'static str) -> Self {
+        Column {
+            title,
+            path,
+            format: Format::Asked,
         }
     }
 

@@ -7,6 +7,7 @@ mod contacts;
 mod context;
 pub mod lessons;
 pub mod lookup;
+mod pipeline;
 pub mod sandbox;
 mod search;
 pub mod store;
@@ -27,11 +28,12 @@ use serde_json::{Value, json};
 
 /// The commands.
 pub fn group() -> Group {
-    Group::new("ghl", "GoHighLevel: contacts, search, sync")
+    Group::new("ghl", "GoHighLevel: contacts, deals, messages, sync")
         .aliases(&["gohighlevel"])
         .command::<contacts::Contacts>("contacts")
         .command::<contact::Contact>("contact")
         .command::<search::Search>("search")
+        .command::<pipeline::Pipeline>("pipeline")
         .command::<context::Context>("context")
         .command::<sync::Sync>("sync")
         .command::<sync_stats::SyncStats>("sync-stats")

@@ -2,6 +2,7 @@
 
 pub mod activity;
 pub mod crm;
+pub mod deals;
 pub mod rollups;
 pub mod table;
 

@@ -35,6 +35,7 @@ pub struct Drawn {
 /// A table of `items`, a line each. Texts that do not fit end in `…`; ids are never cut. Where even
 /// that is too wide, the last columns are left out.
 pub fn table(columns: &[Column], items: &[Value], look: Look) -> Drawn {
+    let columns = &told(columns, items);
     let shown: Vec<Vec<String>> = items
         .iter()
         .map(|item| {
@@ -65,7 +66,7 @@ pub fn table(columns: &[Column], items: &[Value], look: Look) -> Drawn {
                 .zip(&widths)
                 .map(|((text, column), width)| {
                     let cell = match column.format {
-                        Format::Prose => Cell::new(text),
+                        Format::Prose | Format::Asked => Cell::new(text),
                         _ => Cell::new(cut(text, *width)),
                     };
                     if column.format == Format::Number {
@@ -76,7 +77,8 @@ pub fn table(columns: &[Column], items: &[Value], look: Look) -> Drawn {
                 }),
         );
     }
-    if columns.iter().any(|column| column.format == Format::Prose) {
+    let prose = |column: &Column| matches!(column.format, Format::Prose | Format::Asked);
+    if columns.iter().any(prose) {
         table.set_content_arrangement(ContentArrangement::Dynamic);
         for (i, (column, width)) in table.column_iter_mut().zip(&widths).enumerate() {
             let gap = if i + 1 < widths.len() { GAP } else { 0 };
@@ -94,6 +96,7 @@ pub fn table(columns: &[Column], items: &[Value], look: Look) -> Drawn {
 
 /// A record: a line for each field that is known, and one for each that is not.
 pub fn record(columns: &[Column], item: &Value, look: Look) -> String {
+    let columns = &told(columns, std::slice::from_ref(item));
     let mut table = plain_table();
     let label = columns
         .iter()
@@ -120,6 +123,16 @@ pub fn record(columns: &[Column], item: &Value, look: Look) -> String {
         }
     }
     finish(table)
+}
+
+/// The columns without those nobody asked for.
+fn told(columns: &[Column], items: &[Value]) -> Vec<Column> {
+    let asked = |column: &Column| items.iter().any(|item| !at(item, column.path).is_null());
+    columns
+        .iter()
+        .filter(|column| column.format != Format::Asked || asked(column))
+        .copied()
+        .collect()
 }
 
 fn plain_table() -> Table {
@@ -164,7 +177,7 @@ pub fn show(format: Format, value: &Value, now: DateTime<Utc>) -> String {
             .iter()
             .map(|v| show(format, v, now))
             .collect::<Vec<_>>()
-            .join(", "),
+            .join(if format == Format::Asked { "; " } else { ", " }),
         other => other.to_string(),
     };
     text.chars()
@@ -224,7 +237,7 @@ fn fit(columns: &[Column], rows: &[Vec<String>], width: Option<u16>) -> Vec<usiz
         .iter()
         .zip(columns)
         .map(|(width, column)| match column.format {
-            Format::Text | Format::Prose | Format::List => (*width).min(LEAST),
+            Format::Text | Format::Prose | Format::Asked | Format::List => (*width).min(LEAST),
             Format::Id | Format::Age | Format::Number | Format::Bytes => *width,
         })
         .collect();
