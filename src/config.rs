@@ -15,6 +15,8 @@ use crate::writes::policy::Policy;
 pub struct Config {
     /// The business to work for when `--business` names none.
     pub business: Option<String>,
+    /// The IANA time zone the owner's days and times are in, such as `Europe/Berlin`; this machine's when absent.
+    pub timezone: Option<String>,
     /// Settings of providers, by the first word of their commands.
     #[serde(default)]
     pub providers: BTreeMap<String, Provider>,

@@ -27,6 +27,7 @@ pub mod sync;
 pub mod tree;
 pub mod ui;
 pub mod values;
+pub mod when;
 pub mod writes;
 
 pub use error::{Error, Kind, Result};

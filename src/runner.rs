@@ -247,7 +247,9 @@ fn summary(metadata: &Metadata) -> Map<String, Value> {
 async fn attempt(cx: &Context, command: &dyn Runnable) -> Result<Data> {
     for _ in 0..2 {
         match cancellable(cx, command).await {
-            Err(error) if needs_migration(&error) => cx.desk().store.prepare().await?,
+            Err(error) if needs_migration(&error) && !cx.has_begun() => {
+                cx.desk().store.prepare().await?;
+            }
             Err(error) if is_down(&error) && !cx.has_sent() => cx.ensure_database().await?,
             done => return done,
         }

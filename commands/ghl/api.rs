@@ -101,6 +101,56 @@ pub async fn contact(cx: &Context, id: &str) -> Result<Box<RawValue>> {
     Ok(body.contact)
 }
 
+/// A user of the location by id, e-mail address or name: the id, and the name for people.
+pub async fn user(cx: &Context, who: &str) -> Result<(String, String)> {
+    #[derive(Deserialize)]
+    struct Body {
+        #[serde(default)]
+        users: Vec<User>,
+    }
+    #[derive(Deserialize)]
+    struct User {
+        id: String,
+        name: Option<String>,
+        email: Option<String>,
+    }
+    let location = location(cx).await?;
+    let request = Request::new(Method::Get, "/users/", &[])?.query("locationId", location);
+    let reply = cx.send(&GHL, request).await?;
+    let body: Body =
+        serde_json::from_str(&reply.text).map_err(|e| unexpected("a list of users", e))?;
+    let wanted = who.trim().to_lowercase();
+    let is_meant = |user: &&User| {
+        let said =
+            |text: &Option<String>| text.as_ref().is_some_and(|t| t.to_lowercase() == wanted);
+        user.id == who.trim() || said(&user.email) || said(&user.name)
+    };
+    let label = |user: &User| user.name.clone().or_else(|| user.email.clone());
+    let meant: Vec<&User> = body.users.iter().filter(is_meant).collect();
+    match meant.as_slice() {
+        [user] => Ok((
+            user.id.clone(),
+            label(user).unwrap_or_else(|| user.id.clone()),
+        )),
+        [] => {
+            let names: Vec<_> = body.users.iter().filter_map(label).collect();
+            Err(Error::not_found(format!("no user is called `{who}`"))
+                .hint(format!("The users are: {}.", names.join(", "))))
+        }
+        several => Err(
+            Error::conflict(format!("`{who}` may be any of {}", several.len()))
+                .hint("Give the id of the one you mean.")
+                .details(json!({
+                    "argument": "assigned_to",
+                    "candidates": several
+                        .iter()
+                        .map(|user| json!({ "id": user.id, "label": label(user) }))
+                        .collect::<Vec<_>>(),
+                })),
+        ),
+    }
+}
+
 /// Says that an answer is not what the description promises.
 pub fn unexpected(what: &str, error: serde_json::Error) -> Error {
     Error::unavailable(format!(

@@ -13,6 +13,7 @@ mod search;
 pub mod store;
 mod sync;
 mod sync_stats;
+mod task;
 pub mod types;
 mod who;
 
@@ -37,6 +38,7 @@ pub fn group() -> Group {
         .command::<context::Context>("context")
         .command::<sync::Sync>("sync")
         .command::<sync_stats::SyncStats>("sync-stats")
+        .action::<task::Task>("task")
 }
 
 /// Everything core has to know about GoHighLevel.

@@ -1,5 +1,7 @@
 //! The house itself: everything that is not about one ecosystem.
 
+pub mod approvals;
+pub mod audit;
 pub mod auth;
 pub mod completions;
 pub mod config;
@@ -11,6 +13,7 @@ pub mod mcp;
 pub mod quota;
 pub mod sandbox;
 pub mod sync;
+pub mod undo;
 
 use medtainer_core::tree::Group;
 
@@ -22,6 +25,9 @@ pub fn register(tree: Group) -> Group {
         .group(sandbox::group())
         .group(config::group())
         .group(sync::group())
+        .group(audit::group())
+        .group(approvals::group())
+        .action::<undo::Undo>("undo")
         .command::<quota::Quota>("quota")
         .chore::<demo::Demo>("demo")
         .chore::<doctor::Doctor>("doctor")

@@ -10,6 +10,7 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::output::{Column, Data, View};
 use crate::project;
+use crate::ui::csv;
 use crate::ui::table::{self, Look};
 use crate::ui::visible;
 
@@ -163,27 +164,7 @@ impl Printer {
                 .collect(),
             (None, View::Text) => vec!["text".to_owned()],
         };
-        let failed =
-            |e: csv::Error| Error::internal("the answer could not be written as CSV").because(e);
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(&names).map_err(failed)?;
-        for row in self.items(data, view)? {
-            let cells = names.iter().map(|name| match table::at(&row, name) {
-                Value::Null => String::new(),
-                Value::String(text) => text.clone(),
-                Value::Array(values) => values
-                    .iter()
-                    .map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned))
-                    .collect::<Vec<_>>()
-                    .join(";"),
-                other => other.to_string(),
-            });
-            writer.write_record(cells).map_err(failed)?;
-        }
-        let bytes = writer
-            .into_inner()
-            .map_err(|e| Error::internal("the answer could not be written as CSV").because(e))?;
-        out.push_str(&String::from_utf8_lossy(&bytes));
+        out.push_str(&csv::lines(&names, true, &self.items(data, view)?)?);
         Ok(())
     }
 

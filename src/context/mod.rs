@@ -26,6 +26,7 @@ use crate::store::audit::{self, Caller, Execution};
 use crate::store::{Business, Store};
 use crate::ui::person::Person;
 use crate::ui::progress::{Step, Watcher};
+use crate::when::Zone;
 
 /// How a command is called, besides its arguments.
 #[derive(Clone)]
@@ -140,6 +141,11 @@ impl Context {
     /// The time, by this machine's clock.
     pub fn now(&self) -> DateTime<Utc> {
         Utc::now()
+    }
+
+    /// Where the owner's clocks are.
+    pub fn zone(&self) -> Result<Zone> {
+        Zone::named(self.app.config.timezone.as_deref())
     }
 
     /// Whose data this call is about.

@@ -66,6 +66,11 @@ impl Context {
         Ok(())
     }
 
+    /// Whether something may have been sent: then the call must not be run once more.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.notes().begun
+    }
+
     /// Commits the row of a call that is about to use an approval.
     pub(crate) async fn begin_call(&self) -> Result<()> {
         let Some(call) = self.call.clone() else {

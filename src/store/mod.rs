@@ -11,6 +11,7 @@ mod json;
 mod prepare;
 pub mod records;
 pub mod redact;
+pub mod trail;
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -31,8 +32,12 @@ pub use prepare::needs_migration;
 use crate::Result;
 
 /// Every statement of the store, for the test that describes them all.
-pub const STATEMENTS: &[&[(&str, &str)]] =
-    &[prepare::STATEMENTS, audit::STATEMENTS, records::STATEMENTS];
+pub const STATEMENTS: &[&[(&str, &str)]] = &[
+    prepare::STATEMENTS,
+    audit::STATEMENTS,
+    trail::STATEMENTS,
+    records::STATEMENTS,
+];
 
 /// The tables of one business. Cheap to clone; connects when first used.
 #[derive(Clone)]

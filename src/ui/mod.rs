@@ -1,5 +1,6 @@
 //! What a person sees: tables, records, progress and questions.
 
+pub mod csv;
 pub mod person;
 pub mod progress;
 pub mod table;

@@ -174,8 +174,7 @@ const BEGIN_STEP: &str = "\
 update writes set steps_begun = $2, lease_until = clock_timestamp() + interval '2 minutes'
  where id = $1 and state = 'sent' and steps_begun = $2 - 1";
 
-const ANSWERED: &str =
-    "update writes set answers = array_append(answers, $2) where id = $1 and state = 'sent'";
+const ANSWERED: &str = "update writes set answers = array_append(answers, $2::text::json) where id = $1 and state = 'sent'";
 
 const FINISH: &str = "\
 with finished as (
@@ -183,9 +182,11 @@ with finished as (
        set state = $2, note = $3, finished_at = clock_timestamp(), lease_until = null
      where id = $1 and state = any($4)
     returning id, executed_by
+), told as (
+    update tool_executions e set state = $2
+      from finished f where e.id in (f.id, f.executed_by) and e.state is not null
 )
-update tool_executions e set state = $2
-  from finished f where e.id in (f.id, f.executed_by) and e.state is not null";
+select exists (select from finished)";
 
 const UNDONE: &str = "update writes set state = 'undone', undone_by = $2 where id = $1 and state in ('confirmed', 'rejected')";
 
@@ -417,7 +418,7 @@ pub async fn begin_step(conn: &mut PgConnection, id: i64, number: usize) -> Resu
 pub async fn answered(conn: &mut PgConnection, id: i64, answer: &RawValue) -> Result<()> {
     sqlx::query(ANSWERED)
         .bind(id)
-        .bind(Json(answer))
+        .bind(answer.get())
         .execute(conn)
         .await?;
     Ok(())
@@ -430,16 +431,16 @@ pub async fn finish(
     from: &[State],
     state: State,
     note: Option<&str>,
-) -> Result<()> {
+) -> Result<bool> {
     let from: Vec<_> = from.iter().map(|state| state.as_str()).collect();
-    sqlx::query(FINISH)
+    let finished: bool = sqlx::query_scalar(FINISH)
         .bind(id)
         .bind(state.as_str())
         .bind(note)
         .bind(from)
-        .execute(conn)
+        .fetch_one(conn)
         .await?;
-    Ok(())
+    Ok(finished)
 }
 
 /// Says that a write was taken back by another.

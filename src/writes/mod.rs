@@ -11,6 +11,7 @@
 //!
 //! `planned → approved → sent → confirmed | rejected | unknown → undone`
 
+pub mod approval;
 mod canon;
 mod check;
 pub mod ledger;

@@ -462,14 +462,9 @@ async fn touched(cx: &Context, plan: &Plan) {
 
 async fn finish(cx: &Context, id: i64, state: State, note: Option<&str>) -> Result<()> {
     let mut conn = cx.db().await?;
-    ledger::finish(
-        &mut conn,
-        id,
-        &[State::Planned, State::Approved, State::Sent],
-        state,
-        note,
-    )
-    .await
+    let from = [State::Planned, State::Approved, State::Sent];
+    ledger::finish(&mut conn, id, &from, state, note).await?;
+    Ok(())
 }
 
 async fn get(cx: &Context, id: i64) -> Result<Write> {

@@ -112,6 +112,19 @@ impl Report {
         }
     }
 
+    /// A person allowed it.
+    pub fn approved(write: &Write) -> Report {
+        Report {
+            text: format!(
+                "Approved: {}. It is done when `medtainer {}` is called again, once.\n",
+                write.plan.title, write.command
+            ),
+            id: Some(write.id),
+            state: write.state.as_str().to_owned(),
+            ..Report::of(&write.plan, write.hash.clone())
+        }
+    }
+
     fn of(plan: &Plan, hash: String) -> Report {
         Report {
             text: String::new(),
