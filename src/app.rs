@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use crate::auth::{KEY_VARIABLE, KeyRing, SecretString, Vault};
 use crate::config::Config;
+use crate::dns::Resolver;
 use crate::ecosystem::{Ecosystem, SandboxOptions, Sandboxes};
 use crate::env::Env;
 use crate::error::{Error, Result};
@@ -52,6 +53,8 @@ pub struct App {
     serves: bool,
     desks: Mutex<HashMap<Business, Arc<Desk>>>,
     sandboxes: OnceCell<Sandboxes>,
+    resolver: OnceCell<Resolver>,
+    sandbox_resolver: OnceCell<Resolver>,
 }
 
 /// Where the tables are.
@@ -113,6 +116,8 @@ impl App {
             serves,
             desks: Mutex::default(),
             sandboxes: OnceCell::new(),
+            resolver: OnceCell::new(),
+            sandbox_resolver: OnceCell::new(),
         }))
     }
 
@@ -219,20 +224,35 @@ impl App {
 
     /// The base URL of the in-process sandbox of an ecosystem, started when first asked for.
     pub async fn sandbox_url(&self, ecosystem: &Ecosystem) -> Result<String> {
-        let served = self
-            .sandboxes
-            .get_or_try_init(|| async {
-                Sandboxes::start(self.product.ecosystems, |_| SandboxOptions::default(), None)
-                    .await
-                    .map_err(|e| {
-                        Error::internal("the sandbox could not listen on a loopback port")
-                            .because(e)
-                    })
-            })
-            .await?;
-        served
+        self.sandboxes()
+            .await?
             .url(ecosystem.service.name)
             .ok_or_else(|| Error::internal(format!("`{}` has no sandbox", ecosystem.service.name)))
+    }
+
+    async fn sandboxes(&self) -> Result<&Sandboxes> {
+        let start = || async {
+            Sandboxes::start(self.product.ecosystems, |_| SandboxOptions::default(), None)
+                .await
+                .map_err(|e| {
+                    Error::internal("the sandbox could not listen on a loopback port").because(e)
+                })
+        };
+        self.sandboxes.get_or_try_init(start).await
+    }
+
+    /// Whom a business asks about names: the DNS of its sandbox, or the world's.
+    pub(crate) async fn resolver(&self, business: &Business) -> Result<Resolver> {
+        if business.is_sandbox() {
+            let made = self
+                .sandbox_resolver
+                .get_or_try_init(|| async { Resolver::at(self.sandboxes().await?.dns()) });
+            return Ok(made.await?.clone());
+        }
+        let made = self
+            .resolver
+            .get_or_try_init(|| async { Resolver::of(&self.env) });
+        Ok(made.await?.clone())
     }
 
     /// Writes down what was asked of providers and waits for its group.

@@ -1,6 +1,6 @@
 //! What an ecosystem brings: its provider as data, its commands, its collections, its sandbox.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use crate::auth::Credentials;
 use crate::config::Schedule;
 use crate::context::Context;
+use crate::dns;
 use crate::error::Result;
 use crate::http::Service;
 use crate::sandbox::{self, Running, Trouble};
@@ -65,6 +66,9 @@ pub struct SandboxOptions {
     pub window: Option<Duration>,
     /// What goes wrong.
     pub troubles: Vec<Trouble>,
+    /// The zones the DNS of the sandboxes answers from: an imitation that keeps zones publishes them
+    /// here, at its start and whenever they change.
+    pub names: dns::Names,
 }
 
 impl Default for SandboxOptions {
@@ -76,22 +80,28 @@ impl Default for SandboxOptions {
             rate: None,
             window: None,
             troubles: Vec::new(),
+            names: dns::Names::default(),
         }
     }
 }
 
-/// Imitations that are being served.
+/// Imitations that are being served, and the DNS they are found in.
 #[derive(Debug)]
-pub struct Sandboxes(Vec<(&'static str, Running)>);
+pub struct Sandboxes {
+    running: Vec<(&'static str, Running)>,
+    dns: dns::Sandbox,
+}
 
 impl Sandboxes {
     /// Serves the imitation of each ecosystem on a loopback port of its own: `port` and those after
-    /// it, or free ones.
+    /// it, or free ones. The DNS takes a free one.
     pub async fn start(
         ecosystems: &[&'static Ecosystem],
         options: impl Fn(&Ecosystem) -> SandboxOptions,
         port: Option<u16>,
     ) -> std::io::Result<Self> {
+        let names = dns::Names::default();
+        names.publish("world", &dns::world());
         let mut running = Vec::new();
         for (i, ecosystem) in (0u16..).zip(ecosystems) {
             let address = (
@@ -99,18 +109,23 @@ impl Sandboxes {
                 port.map_or(0, |port| port.saturating_add(i)),
             )
                 .into();
-            let router = (ecosystem.sandbox.router)(&options(ecosystem));
+            let mut options = options(ecosystem);
+            options.names = names.clone();
+            let router = (ecosystem.sandbox.router)(&options);
             running.push((
                 ecosystem.service.name,
                 sandbox::serve(router, address).await?,
             ));
         }
-        Ok(Sandboxes(running))
+        let dns = dns::Sandbox::serve(names, None).await?;
+        Ok(Sandboxes { running, dns })
     }
 
     /// The base URL of each ecosystem.
     pub fn urls(&self) -> impl Iterator<Item = (&'static str, String)> {
-        self.0.iter().map(|(name, running)| (*name, running.url()))
+        self.running
+            .iter()
+            .map(|(name, running)| (*name, running.url()))
     }
 
     /// The base URL of one ecosystem.
@@ -120,9 +135,14 @@ impl Sandboxes {
             .map(|(_, url)| url)
     }
 
+    /// The name server that knows their zones.
+    pub fn dns(&self) -> SocketAddr {
+        self.dns.address()
+    }
+
     /// Takes no more requests and waits a second for the answers under way.
     pub async fn stop(self) -> std::io::Result<()> {
-        for (_, running) in self.0 {
+        for (_, running) in self.running {
             running.stop().await?;
         }
         Ok(())

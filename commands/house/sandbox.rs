@@ -22,9 +22,9 @@ pub fn group() -> Group {
 
 /// Serve sample providers on loopback ports until told to end
 ///
-/// Prints one line of JSON when it listens: the base URL of each ecosystem. Point a command at one
-/// with `MEDTAINER_GHL_URL`; for GoHighLevel the token is `pit-sandbox`, the location
-/// `sandboxLocation01abc`.
+/// Prints one line of JSON when it listens: the base URL of each ecosystem, and as `dns` the name
+/// server that knows their zones. Point a command at them with `MEDTAINER_GHL_URL` and
+/// `MEDTAINER_DNS`; for GoHighLevel the token is `pit-sandbox`, the location `sandboxLocation01abc`.
 #[derive(Debug, Args)]
 pub struct Serve {
     /// Only these ecosystems, such as `ghl`
@@ -101,6 +101,7 @@ impl Chore for Serve {
                     .filter(|(name, _)| *name == ecosystem.service.name)
                     .map(|(_, t)| t.clone())
                     .collect(),
+                ..SandboxOptions::default()
             },
             self.port,
         )
@@ -110,10 +111,11 @@ impl Chore for Serve {
                 .hint("Leave out `--port` to take free ports.")
                 .because(e)
         })?;
-        let urls: Map<String, Value> = serving
+        let mut urls: Map<String, Value> = serving
             .urls()
             .map(|(name, url)| (name.to_owned(), url.into()))
             .collect();
+        urls.insert("dns".to_owned(), serving.dns().to_string().into());
         write_stdout(&format!("{}\n", Value::Object(urls)))?;
         host.printer.say("Serving sample data; Ctrl-C ends it.");
         host.cancel.cancelled().await;

@@ -19,6 +19,7 @@ use crate::answer::{Metadata, Source};
 use crate::app::{App, Desk};
 use crate::auth::{self, Credentials, DEFAULT_ACCOUNT, FieldStatus, SecretString, Vault};
 use crate::cli::options::{AnswerOptions, WriteOptions};
+use crate::dns::{Lookup, Offline};
 use crate::ecosystem::Ecosystem;
 use crate::error::{Error, Result};
 use crate::http::{Call, Effect, Gateway, Priority, Reply, Request, Service};
@@ -360,6 +361,19 @@ impl Context {
         self.invocation.watcher.step(step);
     }
 
+    /// Whom to ask about names: the world, the sandbox's own DNS, or nobody when offline.
+    ///
+    /// Each question is asked once in a call, and none after the call's time is up; what was not
+    /// answered is unknown, and says why.
+    pub async fn lookup(&self) -> Result<Box<dyn Lookup>> {
+        if self.is_offline() {
+            return Ok(Box::new(Offline::default()));
+        }
+        let resolver = self.app.resolver(self.business()).await?;
+        let patience = Instant::now() + LOOKUPS;
+        Ok(Box::new(resolver.session(self.until().min(patience))))
+    }
+
     /// Where an ecosystem's provider is: the sandbox, the environment's or the configuration's
     /// address, or the provider's own.
     pub async fn base_url(&self, ecosystem: &Ecosystem) -> Result<String> {
@@ -546,6 +560,9 @@ const HELD: &str = "only dropping takes the connection out";
 fn within(time: Duration) -> Instant {
     Instant::now() + time.min(Duration::from_secs(365 * 24 * 3_600))
 }
+
+/// How long all look-ups of a call may take: an analysis is worth having without the last of them.
+const LOOKUPS: Duration = Duration::from_secs(25);
 
 /// How long a request may take in all where nobody said: waiting for the budget included.
 const PATIENCE: Duration = Duration::from_secs(3_600);
