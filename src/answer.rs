@@ -111,7 +111,7 @@ impl Answer {
                     Kind::PendingApproval => "pending_approval",
                     _ => "error",
                 },
-                data: None,
+                data: error.answer().map(|data| &*data.json),
                 error: Some(Problem {
                     kind: error.kind().as_str(),
                     message: error.message(),

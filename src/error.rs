@@ -8,6 +8,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::output::Data;
+
 /// What the reader of an error does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -117,6 +119,7 @@ struct Inner {
     message: String,
     hint: Option<String>,
     details: Option<Value>,
+    answer: Option<Data>,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -131,6 +134,7 @@ impl Error {
             message: message.into(),
             hint: None,
             details: None,
+            answer: None,
             cause: None,
         }))
     }
@@ -184,6 +188,14 @@ impl Error {
         self
     }
 
+    /// The answer that the error is about, which the reader gets all the same: findings, where some
+    /// are bad enough to fail a build.
+    #[must_use]
+    pub fn about(mut self, answer: Data) -> Self {
+        self.0.answer = Some(answer);
+        self
+    }
+
     /// What led to this; shown with `-v`, never to a model.
     #[must_use]
     pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -209,6 +221,11 @@ impl Error {
     /// Facts a program can act on.
     pub fn details_value(&self) -> Option<&Value> {
         self.0.details.as_ref()
+    }
+
+    /// The answer that the error is about.
+    pub fn answer(&self) -> Option<&Data> {
+        self.0.answer.as_ref()
     }
 
     /// The chain of causes, outermost first, for logs and `-v`.

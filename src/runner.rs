@@ -142,13 +142,13 @@ async fn call(
     };
     let mut metadata = cx.metadata();
     metadata.business = business.to_string();
-    match &outcome {
-        Ok(data) => {
+    match outcome.as_ref().map_or_else(Error::answer, Some) {
+        Some(data) => {
             metadata.count = data.count;
             metadata.complete &= data.complete;
             metadata.next.clone_from(&data.next);
         }
-        Err(_) => metadata.complete = false,
+        None => metadata.complete = false,
     }
 
     let mut row = Execution::new(

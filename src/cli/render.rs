@@ -62,35 +62,34 @@ impl Printer {
         let mut out = String::new();
         let mut hidden = Vec::new();
         let format = self.options.format();
-        match &answer.outcome {
-            Ok(data) => {
-                self.warnings(answer);
-                match (format, &self.options.jq) {
-                    (_, Some(filter)) => {
-                        out = project::jq_lines(filter, &self.json(answer, data)?)?;
-                    }
-                    (Format::Json, None) => {
-                        out = self.json(answer, data)?;
-                        out.push('\n');
-                    }
-                    (Format::Ndjson, None) => self.ndjson(data, view, &mut out)?,
-                    (Format::Csv, None) => self.csv(data, view, &mut out)?,
-                    (Format::Table, None) => {
-                        let searched = answer.metadata.source.is_some();
-                        hidden = self.table_of(data, view, searched, &mut out)?;
-                    }
+        self.warnings(answer);
+        match answer.outcome.as_ref().map_or_else(Error::answer, Some) {
+            Some(data) => match (format, &self.options.jq) {
+                (_, Some(filter)) => {
+                    out = project::jq_lines(filter, &self.json(answer, data)?)?;
                 }
-            }
-            Err(error) => {
-                self.warnings(answer);
+                (Format::Json, None) => {
+                    out = self.json(answer, data)?;
+                    out.push('\n');
+                }
+                (Format::Ndjson, None) => self.ndjson(data, view, &mut out)?,
+                (Format::Csv, None) => self.csv(data, view, &mut out)?,
+                (Format::Table, None) => {
+                    let searched = answer.metadata.source.is_some();
+                    hidden = self.table_of(data, view, searched, &mut out)?;
+                }
+            },
+            None => {
                 if format == Format::Json || format == Format::Ndjson {
                     out = answer.json();
                     out.push('\n');
                 }
-                self.error(error);
             }
         }
         write_stdout(&out)?;
+        if let Err(error) = &answer.outcome {
+            self.error(error);
+        }
         if format == Format::Table && answer.outcome.is_ok() {
             self.footer(answer, view);
             if !hidden.is_empty() {
@@ -115,8 +114,7 @@ impl Printer {
     /// The envelope with the fields that are wanted.
     fn json(&self, answer: &Answer, data: &Data) -> Result<String> {
         Ok(match &self.options.answer.fields {
-            None => answer.json(),
-            Some(fields) => {
+            Some(fields) if answer.outcome.is_ok() => {
                 let narrowed = Answer {
                     outcome: Ok(Data {
                         json: project::fields(&data.json, fields)?,
@@ -128,6 +126,7 @@ impl Printer {
                 };
                 narrowed.json()
             }
+            _ => answer.json(),
         })
     }
 

@@ -290,6 +290,9 @@ fn result(answer: &Answer) -> CallToolResult {
             if let Some(details) = error.details_value() {
                 text.push_str(&format!("\n{details}"));
             }
+            if let Some(data) = error.answer() {
+                text.push_str(&format!("\n{}", data.json));
+            }
             CallToolResult::error(vec![ContentBlock::text(text)])
         }
     };
