@@ -2,6 +2,7 @@
 //!
 //! A context belongs to one call. It collects what the envelope will say about the answer.
 
+mod files;
 mod freshness;
 mod writing;
 
@@ -315,11 +316,6 @@ impl Context {
     /// Whether the provider may not be asked.
     pub fn is_offline(&self) -> bool {
         self.invocation.answer.offline
-    }
-
-    /// Whether nobody waits for the answer.
-    pub fn is_unattended(&self) -> bool {
-        self.invocation.caller == Caller::Schedule
     }
 
     /// Whether nothing but a live answer will do.
