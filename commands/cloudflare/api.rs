@@ -2,9 +2,11 @@
 
 use medtainer_core::context::Context;
 use medtainer_core::http::{Method, Reply, Request};
+use medtainer_core::store::audit::Caller;
 use medtainer_core::{Error, Kind, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{CLOUDFLARE, types};
@@ -31,6 +33,20 @@ pub fn records(zone: &str, page: u32) -> Result<Request> {
             .query("per_page", RECORDS.to_string())
             .query("order", "name"),
     )
+}
+
+/// All records of a zone at once: what a plan looks at.
+pub fn all_records(zone: &str) -> Result<Request> {
+    let request = Request::new(Method::Get, "/zones/{zone}/dns_records", &[zone])?;
+    Ok(request.query("per_page", MOST.to_string()))
+}
+
+/// The most records a plan can be about; Cloudflare gives more in one page than any zone has.
+pub const MOST: usize = 50_000;
+
+/// Changes of a zone's records, done whole or not at all.
+pub fn batch(zone: &str, body: &Value) -> Result<Request> {
+    Request::new(Method::Post, "/zones/{zone}/dns_records/batch", &[zone])?.json(body)
 }
 
 /// How a zone is signed.
@@ -84,8 +100,8 @@ impl Listed {
 }
 
 /// Sends a request, letting people go first when nobody waits for the answer.
-pub async fn send(cx: &Context, request: Request) -> Result<Reply> {
-    if cx.is_unattended() {
+async fn send(cx: &Context, request: Request) -> Result<Reply> {
+    if cx.caller() == Caller::Schedule {
         cx.send_in_background(&CLOUDFLARE, request).await
     } else {
         cx.send(&CLOUDFLARE, request).await

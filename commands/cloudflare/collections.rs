@@ -10,7 +10,7 @@ use medtainer_core::sync::{Cursor, Page, Row, Source, Span};
 use medtainer_core::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sqlx::Connection;
+use sqlx::{Connection, PgConnection};
 use tokio::sync::OnceCell;
 
 use super::{CLOUDFLARE, api, types};
@@ -299,11 +299,16 @@ pub async fn records_of(cx: &Context, zone: &str) -> Result<Vec<Record>> {
         cx.read_through(&CLOUDFLARE, &RECORDS_FEED).await?;
     }
     let mut conn = cx.db().await?;
+    stored_records(&mut conn, zone).await
+}
+
+/// The records of one zone as they are stored.
+pub async fn stored_records(conn: &mut PgConnection, zone: &str) -> Result<Vec<Record>> {
     let of_zone = Filter {
         parent: Some(zone),
         ..Filter::default()
     };
-    RECORDS.list(&mut conn, of_zone).await
+    RECORDS.list(conn, of_zone).await
 }
 
 /// Fetches the records of one zone and keeps them, whole or not at all.
@@ -326,11 +331,7 @@ pub async fn refresh_records(cx: &Context, zone: &str) -> Result<()> {
     let mut conn = cx.db().await?;
     let mut tx = conn.begin().await?;
     RECORDS.put(&mut tx, &fetched, None).await?;
-    let of_zone = Filter {
-        parent: Some(zone),
-        ..Filter::default()
-    };
-    for kept in RECORDS.list(&mut tx, of_zone).await? {
+    for kept in stored_records(&mut tx, zone).await? {
         if fetched
             .binary_search_by(|row| row.id.cmp(&kept.id))
             .is_err()

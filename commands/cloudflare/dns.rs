@@ -1,10 +1,10 @@
 use clap::Args;
 use clap_complete::ArgValueCompleter;
+use medtainer_core::Result;
 use medtainer_core::command::Command;
 use medtainer_core::context::Context;
 use medtainer_core::dns::{self, DomainName, Owner, RecordType};
 use medtainer_core::output::{Column, Page, Row};
-use medtainer_core::{Error, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -81,8 +81,7 @@ impl Command for Dns {
 }
 
 fn line(data: &str, zone: &DomainName) -> Result<Line> {
-    let wire = types::Record::read(data)
-        .ok_or_else(|| Error::internal("a stored DNS record cannot be read"))?;
+    let wire = types::Record::stored(data)?;
     let record = wire.common(zone);
     Ok(Line {
         value: record.value(),

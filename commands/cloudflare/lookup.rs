@@ -29,12 +29,12 @@ pub async fn zone(cx: &Context, given: &str) -> Result<types::Zone> {
             ))
             .hint("`medtainer cf zones` lists those there are."));
         }
-        return read(&found);
+        return types::Zone::stored(&found.data);
     }
     let name: DomainName = given.parse()?;
     let found = ZONES.named(&mut conn, name.as_str()).await?;
     match found.as_slice() {
-        [one] => read(one),
+        [one] => types::Zone::stored(&one.data),
         [] => {
             let all = ZONES.list(&mut conn, Filter::default()).await?;
             Err(missing(&name, &all))
@@ -42,7 +42,7 @@ pub async fn zone(cx: &Context, given: &str) -> Result<types::Zone> {
         several => {
             let candidates: Vec<_> = several
                 .iter()
-                .filter_map(|zone| read(zone).ok())
+                .filter_map(|zone| types::Zone::read(&zone.data))
                 .map(|zone| {
                     let account = zone.account.and_then(|account| account.name);
                     let told = [Some(zone.name), zone.status, account];
@@ -56,10 +56,6 @@ pub async fn zone(cx: &Context, given: &str) -> Result<types::Zone> {
             Err(error)
         }
     }
-}
-
-fn read(stored: &Record) -> Result<types::Zone> {
-    types::Zone::read(&stored.data).ok_or_else(|| Error::internal("a stored zone cannot be read"))
 }
 
 /// What to say of a name that is no zone: the zone it is in, or those it looks like.

@@ -4,6 +4,7 @@ mod api;
 mod collections;
 mod dns;
 mod lookup;
+mod preview;
 pub mod sandbox;
 mod sync;
 mod types;
@@ -23,6 +24,7 @@ pub fn group() -> Group {
         .aliases(&["cloudflare"])
         .command::<zones::Zones>("zones")
         .command::<dns::Dns>("dns")
+        .command::<preview::Preview>("preview")
         .command::<sync::Sync>("sync")
 }
 

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use medtainer_core::dns::{self, DomainName, Draft, Owner, Ttl};
 use medtainer_core::sync::Row;
+use medtainer_core::{Error, Result};
 use serde::Deserialize;
 
 /// A zone.
@@ -72,16 +73,23 @@ pub struct Record {
 }
 
 impl Zone {
-    /// A zone out of its JSON.
+    /// A zone out of an answer, if it is one.
     pub fn read(json: &str) -> Option<Zone> {
         serde_json::from_str(json).ok()
+    }
+
+    /// A zone out of the store.
+    pub fn stored(json: &str) -> Result<Zone> {
+        serde_json::from_str(json)
+            .map_err(|e| Error::internal("a stored zone cannot be read").because(e))
     }
 }
 
 impl Record {
-    /// A record out of its JSON.
-    pub fn read(json: &str) -> Option<Record> {
-        serde_json::from_str(json).ok()
+    /// A record out of the store.
+    pub fn stored(json: &str) -> Result<Record> {
+        serde_json::from_str(json)
+            .map_err(|e| Error::internal("a stored DNS record cannot be read").because(e))
     }
 
     /// The record as everybody spells it.

@@ -1,10 +1,10 @@
 use clap::Args;
+use medtainer_core::Result;
 use medtainer_core::command::Command;
 use medtainer_core::context::Context;
 use medtainer_core::dns::DomainName;
 use medtainer_core::output::{Column, Page, Row};
 use medtainer_core::store::records::Filter;
-use medtainer_core::{Error, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -75,8 +75,7 @@ impl Command for Zones {
 }
 
 fn line(data: &str) -> Result<Line> {
-    let zone =
-        types::Zone::read(data).ok_or_else(|| Error::internal("a stored zone cannot be read"))?;
+    let zone = types::Zone::stored(data)?;
     let unicode = DomainName::lenient(&zone.name).unicode();
     let account = zone.account;
     Ok(Line {

@@ -2,6 +2,7 @@
 
 mod commands;
 mod contract;
+mod preview;
 mod sandbox;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -119,4 +120,26 @@ async fn json_of(desk: &Desk, words: &str) -> Value {
 async fn error_of(desk: &Desk, words: &str, code: i32) -> Value {
     let said = run(desk, &format!("{words} --json")).await.ends(code);
     said.json()["error"].clone()
+}
+
+/// A file of this text, gone when the test is.
+struct File {
+    path: String,
+    _dir: tempfile::TempDir,
+}
+
+impl File {
+    fn new(name: &str, text: &str) -> File {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        File {
+            path: path.to_str().unwrap().to_owned(),
+            _dir: dir,
+        }
+    }
+
+    fn path(&self) -> &str {
+        &self.path
+    }
 }
