@@ -62,8 +62,8 @@ pub fn run(contacts: usize, rounds: usize) {
     let mut peaks = [Vec::new(), Vec::new()];
     for _ in 0..rounds {
         let scene = Scene::with_contacts(contacts);
-        let first = scene.run(&["ghl", "sync", "--full"]);
-        let again = scene.run(&["ghl", "sync", "--full"]);
+        let first = scene.run(&["ghl", "sync", "--full", "--only", "contacts"]);
+        let again = scene.run(&["ghl", "sync", "--full", "--only", "contacts"]);
         let today = runtime.block_on(bare(&scene, TODAY, UPSERT_TODAY, true));
         let legacy = runtime.block_on(bare(&scene, LEGACY, UPSERT_LEGACY, false));
         assert_eq!((today.0, legacy.0), (contacts, contacts));
