@@ -22,6 +22,7 @@ mod records;
 mod registry;
 mod store;
 mod sync;
+mod sync_bulk;
 mod terminal;
 mod trouble;
 mod vault;

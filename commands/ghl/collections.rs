@@ -13,7 +13,7 @@ use medtainer_core::Result;
 use medtainer_core::context::Context;
 use medtainer_core::ecosystem::Feed;
 use medtainer_core::people::{self, Person};
-use medtainer_core::sync::{Applied, Beside, Collection, Cursor, Page, Row, Source, Span};
+use medtainer_core::sync::{Applied, Beside, Bulk, Collection, Cursor, Page, Row, Source, Span};
 use sqlx::PgConnection;
 
 use super::store::Different;
@@ -56,6 +56,13 @@ impl Collection for Contacts {
         run: i64,
     ) -> BoxFuture<'a, Result<Applied>> {
         Box::pin(apply(conn, Some(beside), rows, run))
+    }
+
+    fn bulk(&self) -> Option<Bulk> {
+        Some(Bulk {
+            tables: &["contacts", "people"],
+            from: 20_000,
+        })
     }
 
     fn live<'a>(&'a self, conn: &'a mut PgConnection) -> BoxFuture<'a, Result<i64>> {

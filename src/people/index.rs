@@ -90,7 +90,8 @@ pub async fn catch_up(conn: &mut PgConnection) -> Result<u64> {
 /// Merge what many pages have left in the waiting lists of the indexes, for the end of a sync. Takes some
 /// tens of milliseconds.
 pub async fn settle(conn: &mut PgConnection) -> Result<()> {
-    const MERGE: &str = "select gin_clean_pending_list('people_keys'::regclass)
+    // A first sync builds the first of them at its end: until then there may be none.
+    const MERGE: &str = "select gin_clean_pending_list(to_regclass('people_keys'))
         + gin_clean_pending_list('people_words_near'::regclass)";
     sqlx::query(MERGE).execute(conn).await?;
     Ok(())

@@ -6,6 +6,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::time::Instant;
 
 use super::beside::Beside;
+use super::bulk;
 use super::page::{Turns, check_progress, distinct};
 use super::state::{self, Reached, Run, State, Verdict};
 use super::{Busy, Collection, Cursor, Mode, Options, Page, Phase, Report, Source, Span, Step};
@@ -289,6 +290,7 @@ impl<'a> Work<'a> {
         let Some(mut page) = self.first_page().await? else {
             return Ok(false);
         };
+        self.put_off(&page).await;
         loop {
             let name = self.collection.name();
             check_progress(
@@ -324,6 +326,20 @@ impl<'a> Work<'a> {
                 Some(next) => page = next?,
                 None => return Ok(false),
             }
+        }
+    }
+
+    // Only a help, and not everybody may drop an index.
+    async fn put_off(&mut self, page: &Page) {
+        let name = self.collection.name();
+        let first = self.mode == Mode::Full && self.cursor.is_none();
+        let Some(bulk) = self.collection.bulk().filter(|bulk| {
+            first && page.next.is_some() && page.total.is_some_and(|total| total >= bulk.from)
+        }) else {
+            return;
+        };
+        if let Err(error) = bulk::put_off(self.conn, name, bulk).await {
+            tracing::debug!(collection = name, %error, "indexes are built row by row");
         }
     }
 
@@ -408,6 +424,7 @@ impl<'a> Work<'a> {
     async fn sweep(&mut self) -> Result<()> {
         self.progress.phase = Phase::Sweeping;
         self.options.progress.step(&self.progress);
+        bulk::build(self.conn, self.collection.name()).await?;
         let mut verdict = Verdict {
             counted: state::counted(self.conn, self.id).await?,
             complete: true,

@@ -16,6 +16,7 @@
 //! * A page that repeats itself ends the run: providers ignore paging parameters they do not know.
 
 mod beside;
+mod bulk;
 mod engine;
 mod page;
 mod state;
@@ -30,6 +31,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use beside::Beside;
+pub use bulk::Bulk;
 pub use engine::run;
 pub use state::{Run, STATEMENTS, State, active, runs, state};
 
@@ -157,6 +159,11 @@ pub trait Collection: Send + Sync {
         run: i64,
     ) -> BoxFuture<'a, Result<Applied>> {
         self.apply(conn, rows, run)
+    }
+
+    /// What a first sync may put off until its end.
+    fn bulk(&self) -> Option<Bulk> {
+        None
     }
 
     /// How many live records there are.

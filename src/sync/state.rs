@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{FromRow, PgConnection};
 
-use super::{Applied, Cursor, Mode, Page};
+use super::{Applied, Cursor, Mode, Page, bulk};
 use crate::store::{audit, redact};
 use crate::{Error, Result};
 
@@ -246,6 +246,10 @@ pub const STATEMENTS: &[(&str, &str)] = &[
     ("sync::STOP_RUN", STOP_RUN),
     ("sync::FAIL_RUN", FAIL_RUN),
     ("sync::FORGET_CHECKPOINT", FORGET_CHECKPOINT),
+    ("sync::PUT_OFF", bulk::PUT_OFF),
+    ("sync::WAITING", bulk::WAITING),
+    ("sync::BUILD", bulk::BUILD),
+    ("sync::IMPATIENT", bulk::IMPATIENT),
 ];
 
 /// Where a collection stands; the default when it was never synced.
