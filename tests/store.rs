@@ -229,6 +229,7 @@ async fn every_statement_fits_the_tables() {
         &[medtainer::ghl::store::activity::STATEMENTS],
         &[medtainer::ghl::store::deals::STATEMENTS],
         &[medtainer::ghl::store::rollups::STATEMENTS],
+        &[medtainer::ghl::store::timeline::STATEMENTS],
         medtainer_core::daemon::STATEMENTS,
         &[medtainer_core::writes::ledger::STATEMENTS],
     ]

@@ -4,6 +4,7 @@ pub mod activity;
 pub mod deals;
 mod kept;
 pub mod notes;
+pub mod of_contact;
 pub mod talk;
 
 use std::time::Duration;

@@ -5,6 +5,7 @@ mod collections;
 mod contact;
 mod contacts;
 mod context;
+mod history;
 pub mod lessons;
 pub mod lookup;
 mod pipeline;
@@ -35,6 +36,7 @@ pub fn group() -> Group {
         .command::<contact::Contact>("contact")
         .command::<search::Search>("search")
         .command::<pipeline::Pipeline>("pipeline")
+        .command::<history::History>("history")
         .command::<context::Context>("context")
         .command::<sync::Sync>("sync")
         .command::<sync_stats::SyncStats>("sync-stats")

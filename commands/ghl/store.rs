@@ -5,6 +5,7 @@ pub mod crm;
 pub mod deals;
 pub mod rollups;
 pub mod table;
+pub mod timeline;
 
 use chrono::{DateTime, Datelike, Utc};
 use medtainer_core::sync::Row;

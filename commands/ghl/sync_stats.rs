@@ -9,10 +9,13 @@ use medtainer_core::sync::{self, Collection};
 use medtainer_core::values::Span;
 use schemars::JsonSchema;
 use serde::Serialize;
+use sqlx::PgConnection;
 
+use super::store::{activity, rollups};
+use super::sync::FEEDS;
 use super::{collections, store};
 
-/// Show how fresh and how complete the contacts are, and what the last syncs did
+/// Show how fresh and how complete everything is, and what the last syncs did
 #[derive(Debug, Args)]
 pub struct SyncStats;
 
@@ -39,10 +42,26 @@ pub struct Stats {
     calls: i64,
     /// Whether a sync is at work now.
     running: bool,
+    /// Every collection and how it stands.
+    collections: Vec<Kept>,
+    /// The same in a line each.
+    stand: Vec<String>,
     /// The last runs in a line each.
     summary: Vec<String>,
     /// The last runs, newest first.
     runs: Vec<sync::Run>,
+}
+
+/// How a collection stands.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Kept {
+    id: String,
+    /// Rows here; of notes, those of the contacts they were fetched for
+    rows: Option<i64>,
+    /// How many GoHighLevel said there are
+    provider_total: Option<i64>,
+    as_of: Option<DateTime<Utc>>,
+    last_full_at: Option<DateTime<Utc>>,
 }
 
 impl Row for Stats {
@@ -57,6 +76,7 @@ impl Row for Stats {
         Column::number("… in 7 days", "gone_lately"),
         Column::number("API calls", "calls"),
         Column::text("Running now", "running"),
+        Column::list("Collections", "stand"),
         Column::list("Last runs", "summary"),
     ];
 }
@@ -75,6 +95,7 @@ impl Command for SyncStats {
         let runs = sync::runs(&mut conn, Some(contacts.name()), RUNS).await?;
         let running = sync::active(&mut conn, contacts.name()).await?;
         let stats = store::stats(&mut conn).await?;
+        let collections = kept(&mut conn).await?;
         // About our own store: what it says is true now, whatever it is about.
         cx.note_source(Source::Cached, state.last_success_at);
         Ok(One(Stats {
@@ -88,6 +109,8 @@ impl Command for SyncStats {
             newest_change: stats.newest_change,
             calls: runs.iter().map(|run| i64::from(run.api_calls)).sum(),
             running,
+            stand: collections.iter().map(|kept| kept.line(cx.now())).collect(),
+            collections,
             summary: runs
                 .iter()
                 .take(3)
@@ -100,5 +123,57 @@ impl Command for SyncStats {
                 .collect(),
             runs,
         }))
+    }
+}
+
+async fn kept(conn: &mut PgConnection) -> Result<Vec<Kept>> {
+    let counted = rollups::counts(conn).await?;
+    let mut all = Vec::new();
+    for feed in FEEDS {
+        let name = feed.collection.name();
+        let state = sync::state(conn, name).await?;
+        let rows = match rollups::MEASURE_OF.iter().find(|(known, _)| *known == name) {
+            Some((_, measure)) => counted
+                .iter()
+                .find(|(counted, _)| counted == measure)
+                .map_or(0, |(_, rows)| *rows),
+            None => feed.collection.live(conn).await?,
+        };
+        all.push(Kept {
+            id: name.to_owned(),
+            rows: state
+                .last_success_at
+                .or(state.watermark)
+                .is_some()
+                .then_some(rows),
+            provider_total: state.provider_total,
+            as_of: state.last_success_at,
+            last_full_at: state.last_full_at,
+        });
+    }
+    let notes = activity::notes(conn).await?;
+    all.push(Kept {
+        id: "ghl.notes".to_owned(),
+        rows: notes.oldest.map(|_| notes.rows),
+        provider_total: None,
+        as_of: notes.oldest,
+        last_full_at: None,
+    });
+    Ok(all)
+}
+
+impl Kept {
+    fn line(&self, now: DateTime<Utc>) -> String {
+        let Some(rows) = self.rows else {
+            return format!("{}: never synced", self.id);
+        };
+        let age = self
+            .as_of
+            .and_then(|at| now.signed_duration_since(at).to_std().ok())
+            .map(|age| Span::seconds(age.as_secs()).to_string());
+        match age {
+            Some(age) => format!("{}: {rows}, {age} old", self.id),
+            None => format!("{}: {rows}", self.id),
+        }
     }
 }

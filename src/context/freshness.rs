@@ -1,5 +1,7 @@
 //! Fresh enough, or asked for now: how a read keeps the cache true.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::{Context, within};
@@ -19,9 +21,7 @@ impl Context {
             sync::state(&mut conn, collection.name()).await?
         };
         let options = &self.invocation.answer;
-        let limit = options
-            .max_age
-            .map_or(collection.freshness(), |span| span.duration());
+        let limit = self.fresh_for(collection.freshness());
         let age = state
             .last_success_at
             .map(|at| self.now().signed_duration_since(at));
@@ -128,6 +128,21 @@ impl Context {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// How old an answer may be, where its data is usually good for so long.
+    pub fn fresh_for(&self, usual: Duration) -> Duration {
+        let asked = self.invocation.answer.max_age;
+        asked.map_or(usual, |span| span.duration())
+    }
+
+    /// Does what asks a provider, and gives it no longer than a read waits.
+    pub async fn patiently<T>(&self, work: impl Future<Output = T>) -> T {
+        let deadline = within(self.invocation.timeout.unwrap_or(READ_TIMEOUT.duration()));
+        self.notes().patience = Some(deadline);
+        let done = work.await;
+        self.notes().patience = None;
+        done
     }
 
     /// Runs a sync of a collection.

@@ -191,7 +191,9 @@ impl<'a> Work<'a> {
                     .push("the database server crashed in mid-sync, the sync began again".into());
             }
         }
-        let full = options.mode == Mode::Full || collection.always_whole() || state.full_due;
+        let full = options.mode == Mode::Full
+            || collection.always_whole()
+            || state.full_due(collection.sweeps_every());
         Work::anew(conn, collection, source, options, &state, full, warnings).await
     }
 

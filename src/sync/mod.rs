@@ -140,6 +140,11 @@ pub trait Collection: Send + Sync {
         false
     }
 
+    /// How long after a full sweep the next is made by itself.
+    fn sweeps_every(&self) -> Duration {
+        Duration::from_secs(24 * 3_600)
+    }
+
     /// Writes one page, inside the engine's transaction. No id occurs twice in it. Unchanged rows are
     /// dropped before anything is sent; the previous version of a changed one becomes history.
     fn apply<'a>(

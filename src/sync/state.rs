@@ -1,5 +1,7 @@
 //! What a sync remembers between processes: `sync_runs`, `sync_state` and `sync_seen`.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{FromRow, PgConnection};
@@ -78,8 +80,8 @@ pub struct State {
     pub provider_total: Option<i64>,
     /// The unfinished run that will be taken up, if any.
     pub run_id: Option<i64>,
-    /// Whether a full sweep is due, by the Postgres clock, which may have been set back since the last.
-    pub full_due: bool,
+    /// Seconds from the last full sweep to now, by the Postgres clock, which may have been set back since.
+    pub(super) full_age: Option<f64>,
     /// Whether we wrote to it at the provider since, so that what is here is out of date.
     pub touched: bool,
     /// Whether the unfinished run got somewhere, and not too long ago. One that never got a page is not
@@ -91,6 +93,13 @@ pub struct State {
     pub(super) total_high: Option<i64>,
     pub(super) last_first: Option<String>,
     pub(super) all_fetched: bool,
+}
+
+impl State {
+    /// Whether the last full sweep is longer ago than this, or there was none.
+    pub(super) fn full_due(&self, every: Duration) -> bool {
+        self.full_age.is_none_or(|age| age > every.as_secs_f64())
+    }
 }
 
 // Of this schema: businesses share a database, and advisory locks belong to databases.
@@ -109,7 +118,7 @@ select exists (
 
 const STATE: &str = "\
 select watermark, last_success_at, last_full_at, last_run_id, provider_total, run_id,
-       last_full_at is null or abs(extract(epoch from clock_timestamp() - last_full_at)) > 86400 as full_due,
+       abs(extract(epoch from clock_timestamp() - last_full_at))::float8 as full_age,
        cursor, seen, total_low, total_high, last_first, all_fetched,
        coalesce(touched_at >= last_success_at, false) as touched,
        coalesce(seen > 0 and checkpoint_at > clock_timestamp() - interval '1 day', false) as resumable
@@ -258,10 +267,7 @@ pub async fn state(conn: &mut PgConnection, collection: &str) -> Result<State> {
         .bind(collection)
         .fetch_optional(conn)
         .await?;
-    Ok(state.unwrap_or(State {
-        full_due: true,
-        ..State::default()
-    }))
+    Ok(state.unwrap_or_default())
 }
 
 /// The newest runs of a collection, or of all.

@@ -80,6 +80,7 @@ const CATALOG: &[(&str, &str)] = &[
     ("ghl contacts", "gohighlevel.read_contacts"),
     ("ghl search", "gohighlevel.search_by_nickname"),
     ("ghl context", "gohighlevel.add_contact_context"),
+    ("ghl history", "gohighlevel.get_contact_interactions"),
     ("ghl pipeline", "gohighlevel.pipeline_digest"),
     ("ghl sync", "gohighlevel.sync_all_contacts"),
     ("ghl sync-stats", "gohighlevel.get_sync_stats"),

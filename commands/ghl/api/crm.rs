@@ -107,11 +107,6 @@ pub fn tasks(location: &str, open: bool, contacts: &[String], skip: usize) -> Re
     )
 }
 
-/// The notes of a contact, all of them: the location has no list of notes.
-pub fn notes_of(contact: &str) -> Result<Request> {
-    Request::new(Method::Get, "/contacts/{id}/notes", &[contact])
-}
-
 /// The appointments of a calendar that begin in a span of time.
 pub fn events(
     location: &str,
@@ -124,6 +119,50 @@ pub fn events(
         .query("calendarId", calendar)
         .query("startTime", from.timestamp_millis().to_string())
         .query("endTime", to.timestamp_millis().to_string()))
+}
+
+/// The conversations of a contact.
+pub fn conversations_of(location: &str, contact: &str) -> Result<Request> {
+    Ok(Request::new(Method::Get, "/conversations/search", &[])?
+        .query("locationId", location)
+        .query("contactId", contact)
+        .query("limit", "20"))
+}
+
+/// One page of the messages of a conversation, newest first.
+pub fn messages_of(conversation: &str, after: Option<&str>) -> Result<Request> {
+    let request = Request::new(Method::Get, "/conversations/{id}/messages", &[conversation])?
+        .query("limit", "100");
+    Ok(match after {
+        Some(after) => request.query("lastMessageId", after),
+        None => request,
+    })
+}
+
+/// An e-mail whole: lists leave out its subject and body.
+pub fn email(id: &str) -> Result<Request> {
+    Request::new(Method::Get, "/conversations/messages/email/{id}", &[id])
+}
+
+/// What hangs on a contact: `notes`, `tasks`, `appointments`.
+pub fn of_contact(contact: &str, part: Part) -> Result<Request> {
+    let template = match part {
+        Part::Notes => "/contacts/{id}/notes",
+        Part::Tasks => "/contacts/{id}/tasks",
+        Part::Appointments => "/contacts/{id}/appointments",
+    };
+    Request::new(Method::Get, template, &[contact])
+}
+
+/// What can be asked for contact by contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Notes, which cannot be asked for otherwise.
+    Notes,
+    /// Tasks, done ones too.
+    Tasks,
+    /// Appointments of all times.
+    Appointments,
 }
 
 /// A list that comes whole: calendars, pipelines, users.
@@ -162,4 +201,28 @@ pub struct Listed {
 /// Reads a list.
 pub fn list(reply: &Reply) -> Result<Listed> {
     serde_json::from_str(&reply.text).map_err(|e| unexpected("a list", e))
+}
+
+/// The messages of a conversation: one object deeper than documented.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Thread {
+    /// The messages, newest first.
+    pub messages: Vec<Box<RawValue>>,
+    /// The last of them.
+    pub last_message_id: Option<String>,
+    /// Whether there are older ones.
+    pub next_page: bool,
+}
+
+/// Reads a page of a conversation, nested or flat.
+pub fn thread(reply: &Reply) -> Result<Thread> {
+    #[derive(Deserialize)]
+    struct Nested {
+        messages: Thread,
+    }
+    serde_json::from_str::<Nested>(&reply.text)
+        .map(|nested| nested.messages)
+        .or_else(|_| serde_json::from_str(&reply.text))
+        .map_err(|e| unexpected("messages", e))
 }

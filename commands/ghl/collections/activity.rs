@@ -15,7 +15,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::deals::{CALENDAR_RECORDS, page};
-use super::kept::{FRESH, Kept, OVERLAP};
+use super::kept::{DAY, FRESH, Kept, OVERLAP};
 use crate::ghl::store::{activity, crm as tables};
 use crate::ghl::types::crm;
 use crate::ghl::{GHL, api};
@@ -26,6 +26,7 @@ pub const TASKS: Feed = Feed {
         table: &tables::TASKS,
         freshness: FRESH,
         overlap: OVERLAP,
+        sweeps_every: DAY,
     },
     source: |cx| Box::new(Tasks { cx }),
 };
@@ -36,6 +37,7 @@ pub const APPOINTMENTS: Feed = Feed {
         table: &tables::APPOINTMENTS,
         freshness: FRESH,
         overlap: OVERLAP,
+        sweeps_every: DAY,
     },
     source: |cx| Box::new(Appointments { cx }),
 };

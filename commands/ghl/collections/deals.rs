@@ -11,7 +11,7 @@ use medtainer_core::sync::{Cursor, Page, Source, Span};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::kept::{FRESH, Kept, OVERLAP};
+use super::kept::{DAY, FRESH, Kept, OVERLAP};
 use crate::ghl::store::crm as tables;
 use crate::ghl::types::crm;
 use crate::ghl::{GHL, api};
@@ -22,6 +22,7 @@ pub const OPPORTUNITIES: Feed = Feed {
         table: &tables::OPPORTUNITIES,
         freshness: FRESH,
         overlap: OVERLAP,
+        sweeps_every: DAY,
     },
     source: |cx| Box::new(Deals { cx }),
 };

@@ -17,10 +17,15 @@ pub struct Kept {
     pub freshness: Duration,
     /// How far an incremental run reaches back: the provider's index lags behind.
     pub overlap: Duration,
+    /// How often a sweep fetches all of it, which costs a request for each page.
+    pub sweeps_every: Duration,
 }
 
 /// A quarter of an hour: as often as the schedule runs.
 pub const FRESH: Duration = Duration::from_secs(15 * 60);
+
+/// Once a day, as for contacts.
+pub const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// As for contacts.
 pub const OVERLAP: Duration = Duration::from_secs(300);
@@ -36,6 +41,10 @@ impl Collection for Kept {
 
     fn overlap(&self) -> Duration {
         self.overlap
+    }
+
+    fn sweeps_every(&self) -> Duration {
+        self.sweeps_every
     }
 
     fn apply<'a>(

@@ -10,6 +10,7 @@ use medtainer_core::context::Context;
 use medtainer_core::sync::{Applied, Row};
 use sqlx::Connection;
 
+use crate::ghl::api::crm::Part;
 use crate::ghl::store::table::Table;
 use crate::ghl::store::{activity, crm as tables};
 use crate::ghl::types::crm;
@@ -49,7 +50,7 @@ pub async fn round(cx: &Context) -> Result<Round> {
             break;
         }
         let fetched = try_join_all(some.iter().map(|contact| async move {
-            let request = api::crm::notes_of(contact)?;
+            let request = api::crm::of_contact(contact, Part::Notes)?;
             let at = cx.now();
             let reply = match cx.send_in_background(&GHL, request).await {
                 Ok(reply) => reply,

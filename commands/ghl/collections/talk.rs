@@ -9,7 +9,7 @@ use medtainer_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::deals::page;
-use super::kept::{FRESH, Kept, OVERLAP};
+use super::kept::{DAY, FRESH, Kept, OVERLAP};
 use crate::ghl::store::crm as tables;
 use crate::ghl::types::crm;
 use crate::ghl::{GHL, api};
@@ -20,6 +20,7 @@ pub const CONVERSATIONS: Feed = Feed {
         table: &tables::CONVERSATIONS,
         freshness: FRESH,
         overlap: OVERLAP,
+        sweeps_every: DAY.saturating_mul(7),
     },
     source: |cx| Box::new(Threads { cx }),
 };
@@ -30,6 +31,7 @@ pub const MESSAGES: Feed = Feed {
         table: &tables::MESSAGES,
         freshness: FRESH,
         overlap: OVERLAP,
+        sweeps_every: DAY.saturating_mul(30),
     },
     source: |cx| Box::new(Messages { cx }),
 };

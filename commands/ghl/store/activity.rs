@@ -39,6 +39,10 @@ select f.contact_id
                 where o.contact_id = f.contact_id and o.status = 'open' and o.deleted_at is null)
  order by f.fetched_at limit $2";
 
+const NOTES: &str = "\
+select (select count(*) from ghl_notes where deleted_at is null) as rows, count(*) as contacts, min(fetched_at) as oldest
+  from ghl_fetched where part = 'notes'";
+
 /// Every statement here, for the test that describes them all.
 pub const STATEMENTS: &[(&str, &str)] = &[
     ("ghl::MISSED_TASKS", MISSED_TASKS),
@@ -46,6 +50,7 @@ pub const STATEMENTS: &[(&str, &str)] = &[
     ("ghl::MARK", MARK),
     ("ghl::WITHOUT_NOTES", WITHOUT_NOTES),
     ("ghl::OLD_NOTES", OLD_NOTES),
+    ("ghl::NOTES", NOTES),
 ];
 
 /// Contacts, behind one in the order of ids, whose tasks were open and do not come any more.
@@ -119,4 +124,20 @@ pub async fn wanting_notes(
         contacts.extend(old);
     }
     Ok(contacts)
+}
+
+/// How far notes are known.
+#[derive(Debug, Clone, FromRow)]
+pub struct Notes {
+    /// Notes here.
+    pub rows: i64,
+    /// Contacts whose notes were fetched.
+    pub contacts: i64,
+    /// When the longest ago was fetched.
+    pub oldest: Option<DateTime<Utc>>,
+}
+
+/// How far notes are known.
+pub async fn notes(conn: &mut PgConnection) -> Result<Notes> {
+    Ok(sqlx::query_as(NOTES).fetch_one(conn).await?)
 }

@@ -18,6 +18,10 @@ select day, a, b, c, count, value, seconds
  where measure = $1 and day >= $2 and day < $3 and count <> 0
  order by day, a, b, c";
 
+const COUNTS: &str = "\
+select measure, sum(count)::bigint
+  from ghl_rollups where measure = any ($1::text[]) group by measure";
+
 // Nothing may change between comparing and repairing. Readers go on.
 const HOLD: &str = "\
 lock table contacts, ghl_opportunities, ghl_stage_changes, ghl_conversations, ghl_messages, ghl_replies, ghl_tasks,
@@ -70,6 +74,7 @@ select '', '', 0, '{}'";
 pub const STATEMENTS: &[(&str, &str)] = &[
     ("ghl::rollups::TOTALS", TOTALS),
     ("ghl::rollups::DAYS", DAYS),
+    ("ghl::rollups::COUNTS", COUNTS),
     ("ghl::rollups::REPAIR", REPAIR),
     ("ghl::rollups::FORGET_EMPTY", FORGET_EMPTY),
     ("ghl::rollups::DUPLICATES_ARE_OLD", DUPLICATES_ARE_OLD),
@@ -122,6 +127,25 @@ pub async fn totals(
         .bind(measure)
         .bind(from)
         .bind(before)
+        .fetch_all(conn)
+        .await?)
+}
+
+/// Collections, and the measure that counts each of their rows once.
+pub const MEASURE_OF: &[(&str, &str)] = &[
+    ("ghl.contacts", "contact.added"),
+    ("ghl.opportunities", "deal.created"),
+    ("ghl.conversations", "conversation.last"),
+    ("ghl.messages", "message.sent"),
+    ("ghl.tasks", "task.due"),
+    ("ghl.appointments", "appointment.start"),
+];
+
+/// How many rows each of [`MEASURE_OF`] has, without counting them.
+pub async fn counts(conn: &mut PgConnection) -> Result<Vec<(String, i64)>> {
+    let measures: Vec<&str> = MEASURE_OF.iter().map(|(_, measure)| *measure).collect();
+    Ok(sqlx::query_as(COUNTS)
+        .bind(measures)
         .fetch_all(conn)
         .await?)
 }
