@@ -40,21 +40,15 @@ pub async fn run_json(
     app: &Arc<App>,
     path: &[&str],
     leaf: &Leaf,
-    given: &Map<String, Value>,
+    given: Map<String, Value>,
     invocation: Invocation,
 ) -> Answer {
-    let parsed = schema::parse(leaf.clap(), given).and_then(|matches| command(path, leaf, matches));
+    let parsed = leaf
+        .matches(&given)
+        .and_then(|matches| command(path, leaf, matches));
     let fields = invocation.answer.fields.clone();
-    call(
-        app,
-        path,
-        leaf,
-        parsed,
-        Value::Object(given.clone()),
-        fields,
-        invocation,
-    )
-    .await
+    let given = Value::Object(given);
+    call(app, path, leaf, parsed, given, fields, invocation).await
 }
 
 /// The command that the matches are of.
@@ -74,20 +68,12 @@ pub async fn refuse(
     app: &Arc<App>,
     path: &[&str],
     leaf: &Leaf,
-    given: &Map<String, Value>,
+    given: Map<String, Value>,
     error: Error,
     invocation: Invocation,
 ) -> Answer {
-    call(
-        app,
-        path,
-        leaf,
-        Err(error),
-        Value::Object(given.clone()),
-        None,
-        invocation,
-    )
-    .await
+    let given = Value::Object(given);
+    call(app, path, leaf, Err(error), given, None, invocation).await
 }
 
 async fn call(

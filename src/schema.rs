@@ -3,6 +3,7 @@
 //! written once and cannot differ between a shell and a model.
 
 use std::ffi::OsString;
+use std::sync::{Mutex, PoisonError};
 
 use clap::builder::ValueParser;
 use clap::parser::ValueSource;
@@ -213,11 +214,29 @@ fn unknown(command: &Command, name: &str) -> Error {
 
 /// Parses JSON arguments with the command's own parser.
 pub fn parse(command: Command, given: &Map<String, Value>) -> Result<ArgMatches> {
-    let words = words(&command, given)?;
-    let mut command = command.no_binary_name(true).color(clap::ColorChoice::Never);
-    command
-        .try_get_matches_from_mut(words)
-        .map_err(|error| in_json(&command, &error))
+    Parser::new(command).parse(given)
+}
+
+/// A command's own parser, for JSON arguments, as often as they come: to build a command costs more
+/// than to parse with it.
+#[derive(Debug)]
+pub struct Parser(Mutex<Command>);
+
+impl Parser {
+    /// The parser of a command.
+    pub fn new(command: Command) -> Self {
+        let command = command.no_binary_name(true).color(clap::ColorChoice::Never);
+        Parser(Mutex::new(command))
+    }
+
+    /// What was given, as the command's own matches.
+    pub fn parse(&self, given: &Map<String, Value>) -> Result<ArgMatches> {
+        let mut command = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let words = words(&command, given)?;
+        command
+            .try_get_matches_from_mut(words)
+            .map_err(|error| in_json(&command, &error))
+    }
 }
 
 /// A parser's refusal for a caller that writes JSON: arguments have the names of the schema, and

@@ -4,16 +4,19 @@
 //! commands cost a hundred small functions and nothing at start-up.
 
 use std::fmt::Debug;
+use std::sync::OnceLock;
 
 use clap::ArgMatches;
 use futures::future::BoxFuture;
 use schemars::{Schema, SchemaGenerator};
+use serde_json::{Map, Value};
 
 use crate::cli::Host;
 use crate::command::{Chore, Command, Effect};
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Data, Output, View};
+use crate::schema::Parser;
 use crate::writes::report::Report;
 use crate::writes::{self, Action};
 
@@ -57,6 +60,7 @@ pub struct Leaf {
     pub output: fn(&mut SchemaGenerator) -> Schema,
     augment: fn(clap::Command) -> clap::Command,
     body: Body,
+    parser: Box<OnceLock<Parser>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -149,6 +153,7 @@ impl Group {
             body: Body::Command(|matches| {
                 Ok(Box::new(AsCommand(C::from_arg_matches_mut(matches)?)))
             }),
+            parser: Box::default(),
         }));
         self
     }
@@ -168,6 +173,7 @@ impl Group {
             body: Body::Command(|matches| {
                 Ok(Box::new(AsAction(A::from_arg_matches_mut(matches)?)))
             }),
+            parser: Box::default(),
         }));
         self
     }
@@ -185,6 +191,7 @@ impl Group {
             output: <C::Output as schemars::JsonSchema>::json_schema,
             augment: C::augment_args,
             body: Body::Chore(|matches| Ok(Box::new(AsChore(C::from_arg_matches_mut(matches)?)))),
+            parser: Box::default(),
         }));
         self
     }
@@ -304,6 +311,13 @@ impl Leaf {
     /// Its clap command, with its arguments and help.
     pub fn clap(&self) -> clap::Command {
         (self.augment)(clap::Command::new(self.name))
+    }
+
+    /// JSON arguments as matches of its own parser, which is built at the first call.
+    pub fn matches(&self, given: &Map<String, Value>) -> Result<ArgMatches> {
+        self.parser
+            .get_or_init(|| Parser::new(self.clap()))
+            .parse(given)
     }
 
     /// Whether other faces than the terminal may run it.

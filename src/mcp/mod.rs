@@ -119,21 +119,21 @@ impl Server {
     async fn answer(
         &self,
         name: &str,
-        given: &Map<String, Value>,
+        mut given: Map<String, Value>,
         call: Invocation,
     ) -> Option<Answer> {
         let index = *self.0.by_name.get(name)?;
         let path = &self.0.paths[index];
         let leaf = self.0.tree.leaf(path)?;
         let app = &self.0.app;
-        Some(match tools::split(leaf, given, &self.0.usual) {
-            Ok((answer, write, given)) => {
+        Some(match tools::options(leaf, &mut given, &self.0.usual) {
+            Ok((answer, write)) => {
                 let call = Invocation {
                     answer,
                     write,
                     ..call
                 };
-                runner::run_json(app, path, leaf, &given, call).await
+                runner::run_json(app, path, leaf, given, call).await
             }
             Err(error) => runner::refuse(app, path, leaf, given, error, call).await,
         })
@@ -216,16 +216,17 @@ impl ServerHandler for Server {
             watcher: watcher.clone(),
             cancel: cancel.clone(),
         };
-        let gone = context.ct.clone();
-        let hang_up = tokio::spawn(async move {
-            gone.cancelled().await;
-            cancel.cancel();
-        });
-        let answer = self
-            .answer(&request.name, &request.arguments.unwrap_or_default(), call)
-            .await;
+        let answer = self.answer(&request.name, request.arguments.unwrap_or_default(), call);
+        tokio::pin!(answer);
+        let answer = tokio::select! {
+            biased;
+            answer = &mut answer => answer,
+            () = context.ct.cancelled() => {
+                cancel.cancel();
+                answer.await
+            }
+        };
         drop(under_way);
-        hang_up.abort();
         watcher.finish();
         if let Some(told) = told {
             // No progress may follow the result.

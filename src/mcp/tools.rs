@@ -1,10 +1,10 @@
 //! A command as a tool: its definition, and its arguments apart from the options of every read.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use clap::builder::Resettable;
-use clap::{Args, FromArgMatches};
+use clap::{ArgMatches, Args, FromArgMatches};
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
@@ -13,50 +13,80 @@ use crate::answer;
 use crate::cli::options::{AnswerOptions, WriteOptions};
 use crate::command::Effect;
 use crate::error::Result;
-use crate::schema;
+use crate::schema::{self, Parser};
 use crate::tree::{self, Leaf};
 
 /// The options a tool takes besides the command's own arguments: how fresh, for a read, and that nothing
 /// be sent, for a write. The environment belongs to whoever started the server; a caller is not to be
 /// refused for what is in it.
-fn options_command(leaf: &Leaf) -> Option<clap::Command> {
-    let command = clap::Command::new("options");
-    let command = match leaf.effect {
-        Effect::Read => AnswerOptions::augment_args(command),
-        Effect::Local => return None,
-        Effect::Write | Effect::Destroy => WriteOptions::augment_args(command),
-    };
-    Some(command.mut_args(|arg| arg.env(Resettable::Reset)))
+struct Options {
+    command: clap::Command,
+    parser: Parser,
 }
 
-/// What was given, as options and the arguments of the command; where nothing is said about freshness,
+impl Options {
+    fn new(augment: fn(clap::Command) -> clap::Command) -> Self {
+        let command =
+            augment(clap::Command::new("options")).mut_args(|arg| arg.env(Resettable::Reset));
+        Options {
+            parser: Parser::new(command.clone()),
+            command,
+        }
+    }
+
+    fn of(leaf: &Leaf) -> Option<&'static Options> {
+        static READ: LazyLock<Options> =
+            LazyLock::new(|| Options::new(AnswerOptions::augment_args));
+        static WRITE: LazyLock<Options> =
+            LazyLock::new(|| Options::new(WriteOptions::augment_args));
+        match leaf.effect {
+            Effect::Read => Some(&READ),
+            Effect::Local => None,
+            Effect::Write | Effect::Destroy => Some(&WRITE),
+        }
+    }
+}
+
+/// Takes the options out of what was given, unless one is wrong; where nothing is said about freshness,
 /// the `usual` holds.
-pub fn split(
+pub fn options(
     leaf: &Leaf,
-    given: &Map<String, Value>,
+    given: &mut Map<String, Value>,
     usual: &AnswerOptions,
-) -> Result<(AnswerOptions, WriteOptions, Map<String, Value>)> {
+) -> Result<(AnswerOptions, WriteOptions)> {
     let usual = AnswerOptions {
         fields: None,
         ..usual.clone()
     };
-    let Some(command) = options_command(leaf) else {
-        return Ok((usual, WriteOptions::default(), given.clone()));
+    let said: Map<_, _> = Options::of(leaf)
+        .into_iter()
+        .flat_map(|options| schema::arguments(&options.command))
+        .filter_map(|arg| given.shift_remove_entry(arg.get_id().as_str()))
+        .collect();
+    let Some(options) = Options::of(leaf).filter(|_| !said.is_empty()) else {
+        return Ok((usual, WriteOptions::default()));
     };
-    let (options, given): (Map<_, _>, Map<_, _>) =
-        given.clone().into_iter().partition(|(name, _)| {
-            schema::arguments(&command).any(|arg| arg.get_id() == name.as_str())
-        });
-    if options.is_empty() {
-        return Ok((usual, WriteOptions::default(), given));
+    let parsed = options
+        .parser
+        .parse(&said)
+        .and_then(|matches| read(leaf, &matches, usual));
+    if parsed.is_err() {
+        given.extend(said);
     }
-    let matches = schema::parse(command, &options)?;
+    parsed
+}
+
+fn read(
+    leaf: &Leaf,
+    matches: &ArgMatches,
+    usual: AnswerOptions,
+) -> Result<(AnswerOptions, WriteOptions)> {
     let refused = |error: clap::Error| schema::from_clap(&error);
     if leaf.effect != Effect::Read {
-        let write = WriteOptions::from_arg_matches(&matches).map_err(refused)?;
-        return Ok((usual, write, given));
+        let write = WriteOptions::from_arg_matches(matches).map_err(refused)?;
+        return Ok((usual, write));
     }
-    let options = AnswerOptions::from_arg_matches(&matches).map_err(refused)?;
+    let options = AnswerOptions::from_arg_matches(matches).map_err(refused)?;
     let answer = if options.fresh || options.offline || options.max_age.is_some() {
         options
     } else {
@@ -65,16 +95,16 @@ pub fn split(
             ..usual
         }
     };
-    Ok((answer, WriteOptions::default(), given))
+    Ok((answer, WriteOptions::default()))
 }
 
 /// A command as a tool.
 pub fn tool(path: &[&str], leaf: &Leaf) -> Tool {
     let command = leaf.clap();
     let mut input = schema::input(&command);
-    if let Some(options) = options_command(leaf)
+    if let Some(options) = Options::of(leaf)
         && let Some(Value::Object(properties)) = input.get_mut("properties")
-        && let Some(Value::Object(options)) = schema::input(&options).remove("properties")
+        && let Some(Value::Object(options)) = schema::input(&options.command).remove("properties")
     {
         properties.extend(options);
     }
