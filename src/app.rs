@@ -20,6 +20,7 @@ use crate::paths::Paths;
 use crate::postgres::Cluster;
 use crate::store::audit::Recorder;
 use crate::store::{Business, Store};
+use crate::sync::Board;
 use crate::tree::Group;
 
 /// What is being run: known at compile time.
@@ -51,6 +52,7 @@ pub struct App {
     pub config: Config,
     database: Database,
     serves: bool,
+    shares_commits: bool,
     desks: Mutex<HashMap<Business, Arc<Desk>>>,
     sandboxes: OnceCell<Sandboxes>,
     resolver: OnceCell<Resolver>,
@@ -77,6 +79,8 @@ pub struct Desk {
     pub vault: Vault,
     /// Its audit trail.
     pub recorder: Recorder,
+    /// Where its collections stand, for a server.
+    pub board: Option<Board>,
 }
 
 impl App {
@@ -85,6 +89,21 @@ impl App {
     /// A command that runs once opens few connections; one that `serves` opens at least 10, and its
     /// callers share the commits of the audit trail.
     pub fn new(product: &'static Product, env: Env, serves: bool) -> Result<Arc<Self>> {
+        App::open(product, env, serves, serves)
+    }
+
+    /// The same server with a commit for each call, which the benchmark holds shared ones against.
+    #[doc(hidden)]
+    pub fn with_a_commit_for_each(product: &'static Product, env: Env) -> Result<Arc<Self>> {
+        App::open(product, env, true, false)
+    }
+
+    fn open(
+        product: &'static Product,
+        env: Env,
+        serves: bool,
+        shares_commits: bool,
+    ) -> Result<Arc<Self>> {
         let paths = Paths::find(&env)?;
         let config = Config::read(&paths.config_file())?;
         let known: Vec<_> = product.ecosystems.iter().map(|e| e.service.name).collect();
@@ -114,6 +133,7 @@ impl App {
             config,
             database,
             serves,
+            shares_commits,
             desks: Mutex::default(),
             sandboxes: OnceCell::new(),
             resolver: OnceCell::new(),
@@ -169,16 +189,18 @@ impl App {
         let keys = KeyRing::new(key, &self.paths.config);
         let vault = Vault::new(store.pool().clone(), business, keys);
         let gateway = Gateway::new(store.pool().clone());
-        let recorder = if self.serves {
+        let recorder = if self.shares_commits {
             Recorder::grouped(store.clone()).0
         } else {
             Recorder::alone(store.clone())
         };
+        let board = self.serves.then(|| Board::new(store.clone()));
         let desk = Arc::new(Desk {
             store,
             gateway,
             vault,
             recorder,
+            board,
         });
         desks.insert(business.clone(), desk.clone());
         Ok(desk)

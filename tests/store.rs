@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use medtainer_core::store::audit::{Caller, Execution, Recorder};
 use medtainer_core::store::{Business, Store, needs_migration};
+use medtainer_core::sync::Board;
 use medtainer_core::{Error, Kind};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqlSafeStr};
@@ -363,4 +364,33 @@ async fn callers_that_share_commits_each_get_their_own_row() {
         .unwrap();
         assert_eq!(limit, n);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_that_share_a_reading_are_told_nothing_older_than_their_question() {
+    let store = database::migrated().await;
+    sqlx::query("insert into sync_state (collection, provider_total) values ('x', 0)")
+        .execute(store.pool())
+        .await
+        .unwrap();
+    let board = Board::new(store.clone());
+    let callers = (0..16).map(|_| {
+        let (store, board) = (store.clone(), board.clone());
+        tokio::spawn(async move {
+            for _ in 0..25 {
+                let written: i64 = sqlx::query_scalar(
+                    "update sync_state set provider_total = provider_total + 1 returning provider_total",
+                )
+                .fetch_one(store.pool())
+                .await
+                .unwrap();
+                let state = board.state("x").await.unwrap();
+                assert!(state.provider_total.unwrap() >= written);
+            }
+        })
+    });
+    for caller in futures::future::join_all(callers).await {
+        caller.unwrap();
+    }
+    assert_eq!(board.state("y").await.unwrap().last_run_id, None);
 }

@@ -16,10 +16,7 @@ impl Context {
     /// from; when the provider cannot be reached, what is here is good enough, and the reader is told.
     pub async fn read_through(&self, ecosystem: &'static Ecosystem, feed: &Feed) -> Result<()> {
         let collection = feed.collection;
-        let state = {
-            let mut conn = self.db().await?;
-            sync::state(&mut conn, collection.name()).await?
-        };
+        let state = self.state_of(collection.name()).await?;
         let options = &self.invocation.answer;
         let limit = self.fresh_for(collection.freshness());
         let age = state
@@ -109,10 +106,7 @@ impl Context {
             }
             // A first sync that was cut short leaves a part: the same answer as at a time that is up.
             Err(error) if error.kind() == Kind::Unavailable && !options.fresh => {
-                let part = {
-                    let mut conn = self.db().await?;
-                    sync::state(&mut conn, collection.name()).await?.resumable
-                };
+                let part = self.state_of(collection.name()).await?.resumable;
                 if !part {
                     return Err(error);
                 }
@@ -143,6 +137,16 @@ impl Context {
         let done = work.await;
         self.notes().patience = None;
         done
+    }
+
+    async fn state_of(&self, collection: &str) -> Result<sync::State> {
+        if let Some(board) = &self.desk.board
+            && let Some(state) = board.state(collection).await
+        {
+            return Ok(state);
+        }
+        let mut conn = self.db().await?;
+        sync::state(&mut conn, collection).await
     }
 
     /// Runs a sync of a collection.

@@ -16,6 +16,7 @@
 //! * A page that repeats itself ends the run: providers ignore paging parameters they do not know.
 
 mod beside;
+mod board;
 mod bulk;
 mod engine;
 mod page;
@@ -31,6 +32,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use beside::Beside;
+pub use board::Board;
 pub use bulk::Bulk;
 pub use engine::run;
 pub use state::{Run, STATEMENTS, State, active, runs, state};
