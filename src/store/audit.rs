@@ -227,7 +227,7 @@ impl Execution {
 // The numbers are drawn before the rows are written, so that each caller learns its own.
 const INSERT: &str = "\
 with row as materialized (
-    select coalesce(given, nextval(pg_get_serial_sequence('tool_executions', 'id'))) as id, *
+    select coalesce(given, nextval((select pg_get_serial_sequence('tool_executions', 'id')::regclass))) as id, *
       from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
                   $8::timestamptz[], $9::int[], $10::text[], $11::text[], $12::text[], $13::text[],
                   $14::text[], $15::smallint[], $16::int[], $17::text[], $21::bigint[])
