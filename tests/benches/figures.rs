@@ -8,6 +8,10 @@
 
 #![allow(clippy::print_stdout, missing_docs)]
 
+// As in the binary: what is compared differs in nothing else.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[path = "figures/cached.rs"]
 mod cached;
 #[path = "figures/mcp.rs"]
@@ -19,6 +23,11 @@ mod sync;
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, form, home] = wanted.as_slice()
+        && word == mcp::SERVE
+    {
+        return mcp::be(form, home);
+    }
     let all = !["cached", "sync", "mcp"]
         .iter()
         .any(|name| wanted.iter().any(|word| word == name));

@@ -1,21 +1,32 @@
 //! Cached calls over MCP, each with a durable row in the audit trail.
 //!
-//! Held against the plainest form there is: a bare handler that asks the same two questions over as many
-//! connections and commits one row for each call before it answers; in turns with it. And the audit trail by
-//! itself: the same rows with shared commits and with one commit for each. What sharing gains depends on what
-//! a flush costs, which on some machines is next to nothing: so all of it is done once more with flushes
-//! that take 2 ms longer (`commit_delay`), as on an ordinary disk.
+//! Held against two forms that commit one row for each call before they answer: the same server without
+//! shared commits, and the plainest form there is, a bare handler that asks the same two questions over as
+//! many connections. Each is a process of its own, and they take turns. And the audit trail by itself: the
+//! same rows with shared commits and with one commit for each. What sharing gains depends on what a flush
+//! costs, which on some machines is next to nothing: so all of it is done once more with flushes that take
+//! 2 ms longer (`commit_delay`), as on an ordinary disk.
 
 use std::future::Future;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use medtainer_core::app::App;
+use medtainer_core::cli::options::AnswerOptions;
+use medtainer_core::env::Env;
+use medtainer_core::mcp::Server;
+use medtainer_core::mcp::http::{Listen, serve};
+use medtainer_core::postgres::Cluster;
 use medtainer_core::store::audit::{Caller, Execution, Recorder};
 use medtainer_core::store::{Business, Store};
 use serde_json::json;
 use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, Row as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
 use crate::scene::{self, Scene};
 use crate::{Bound, figure, median};
@@ -33,49 +44,60 @@ const AUDIT: &str = "insert into tool_executions
     (tool_name, command, effect, caller, params, timestamp, finished_at, duration_ms, status, response, source)
     values ($1, $2, $3, $4, $5::text::jsonb, now(), now(), $6, $7, $8::text::jsonb, $9) returning id::bigint";
 
+/// The word with which this program is started again as one of the servers to compare with.
+pub const SERVE: &str = "serve-for-mcp-figures";
+
+/// A way to serve the call.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    /// The product.
+    Product,
+    /// The product, with a commit for each call.
+    Alone,
+    /// A handler with nothing around it, with a commit for each call.
+    Bare,
+}
+
+/// Is one of the servers, until it is killed.
+pub fn be(form: &str, home: &str) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        match form {
+            "alone" => alone().await,
+            _ => bare(Path::new(home)).await,
+        }
+    });
+}
+
 pub fn run(calls: usize) {
     println!("\ncached calls over MCP, {CALLERS} callers");
     let scene = Scene::with_contacts(1_206);
     scene.run(&["ghl", "sync"]);
-    let mut server = scene
-        .medtainer(&["mcp", "serve", "--listen", "127.0.0.1:0", "--quiet"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("a server");
-    let url = scene::first_line(&mut server)["mcp"]
-        .as_str()
-        .expect("its address")
-        .to_owned();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(measure(&scene, &url, calls));
-    server.kill().ok();
-    server.wait().ok();
+    runtime.block_on(measure(&scene, calls));
 }
 
-async fn measure(scene: &Scene, url: &str, calls: usize) {
-    // All share a pool as large as the server's: the private Postgres has few places.
-    let store = Store::new(
-        scene.cluster().connect_options(),
-        Business::default(),
-        &medtainer::MIGRATOR,
-        CONNECTIONS,
-    );
-    let pool = store.pool().clone();
+async fn measure(scene: &Scene, calls: usize) {
+    let store = |connections| {
+        let options = scene.cluster().connect_options();
+        Store::new(
+            options,
+            Business::default(),
+            &medtainer::MIGRATOR,
+            connections,
+        )
+    };
+    let sixteen = store(CONNECTIONS);
+    let pool = sixteen.pool().clone();
     let fsync: String = sqlx::query_scalar("show fsync")
         .fetch_one(&pool)
         .await
         .expect("a setting");
     assert_eq!(fsync, "on");
-    let bare = bare(pool.clone()).await;
-    let (grouped, _writer) = Recorder::grouped(store.clone());
-    let alone = Recorder::alone(store);
+    let (grouped, _writer) = Recorder::grouped(sixteen.clone());
+    let alone = Recorder::alone(sixteen);
     // Shared commits need one connection: what it carries with a commit for each.
-    let single = Recorder::alone(Store::new(
-        scene.cluster().connect_options(),
-        Business::default(),
-        &medtainer::MIGRATOR,
-        1,
-    ));
+    let single = Recorder::alone(store(1));
 
     for (disk, delay) in [("this disk", 0), ("flushes 2 ms longer", 2_000)] {
         for (name, value) in [("commit_delay", delay), ("commit_siblings", 0)] {
@@ -89,61 +111,111 @@ async fn measure(scene: &Scene, url: &str, calls: usize) {
             .execute(&pool)
             .await
             .expect("a setting");
-        let (mut whole, mut trail, mut connection) = (Vec::new(), Vec::new(), Vec::new());
-        let mut speeds = [const { Vec::new() }; 5];
-        for round in 0..=ROUNDS {
-            let figures = [
-                over_http(url, calls).await,
-                over_http(&bare, calls).await,
-                recording(&grouped, calls * 4).await,
-                recording(&alone, calls * 4).await,
-                recording(&single, calls).await,
-            ];
-            // The first round opens connections.
-            if round > 0 {
-                whole.push(figures[0] / figures[1]);
-                trail.push(figures[2] / figures[3]);
-                connection.push(figures[2] / figures[4]);
-                speeds
-                    .iter_mut()
-                    .zip(figures)
-                    .for_each(|(all, figure)| all.push(figure));
+        let mut forms = [const { Vec::new() }; 3];
+        let mut costs = [const { Vec::new() }; 3];
+        let mut trail = [const { Vec::new() }; 3];
+        for _ in 0..ROUNDS {
+            for (place, form) in [Form::Product, Form::Alone, Form::Bare]
+                .into_iter()
+                .enumerate()
+            {
+                let (rate, cost) = served(scene, form, calls).await;
+                forms[place].push(rate);
+                costs[place].push(cost);
             }
+            trail[0].push(recording(&grouped, calls * 2).await);
+            trail[1].push(recording(&alone, calls * 2).await);
+            trail[2].push(recording(&single, calls / 10).await);
         }
-        let [mcp, bare, grouped, alone, single] = speeds.map(median);
+        let ratio = |all: &[Vec<f64>; 3], place: usize| {
+            let ratios = all[0]
+                .iter()
+                .zip(&all[place])
+                .map(|(ours, other)| ours / other);
+            median(ratios.collect())
+        };
+        let (by_alone, by_bare) = (ratio(&forms, 1), ratio(&forms, 2));
+        let (by_sixteen, by_one) = (ratio(&trail, 1), ratio(&trail, 2));
+        let [product, alone, bare] = forms.map(median);
+        let costs = costs.map(median);
         println!("      {disk}");
         println!(
-            "        over MCP {mcp:.0} calls/s, a bare handler with a commit for each {bare:.0} calls/s"
+            "        calls/s (and ms of processor a call in the server): over MCP {product:.0} ({:.2}), the \
+             same with a commit for each {alone:.0} ({:.2}), a bare handler with a commit for each {bare:.0} \
+             ({:.2})",
+            costs[0], costs[1], costs[2]
         );
+        let [grouped, sixteen, one] = trail.map(median);
         println!(
-            "        the trail alone: commits shared {grouped:.0} rows/s, one for each {alone:.0} rows/s over \
-             {CONNECTIONS} connections, {single:.0} over one"
+            "        the trail alone: commits shared {grouped:.0} rows/s, one for each {sixteen:.0} rows/s over \
+             {CONNECTIONS} connections, {one:.0} over one"
         );
         let bound = Bound::AtLeast(2.5);
         figure(
             "the trail, times a commit for each over one connection",
-            median(connection),
+            by_one,
             "",
             bound,
         );
         figure(
             "the trail, times a commit for each over sixteen",
-            median(trail),
+            by_sixteen,
             "",
             bound,
         );
         figure(
-            "calls over MCP, times a bare handler's",
-            median(whole),
+            "calls over MCP, times the same with a commit for each",
+            by_alone,
             "",
             bound,
         );
+        figure("calls over MCP, times a bare handler's", by_bare, "", bound);
     }
     let rows: i64 = sqlx::query_scalar("select count(*) from tool_executions where caller = 'mcp'")
         .fetch_one(&pool)
         .await
         .expect("a count");
     println!("        {rows} rows in the audit trail");
+}
+
+/// Starts a server, warms it and measures it: calls in a second, and milliseconds of processor time that
+/// a call costs the server.
+async fn served(scene: &Scene, form: Form, calls: usize) -> (f64, f64) {
+    let mut command = match form {
+        Form::Product => scene.medtainer(&["mcp", "serve", "--listen", "127.0.0.1:0", "--quiet"]),
+        Form::Alone | Form::Bare => {
+            let home = scene.home();
+            let mut command = Command::new(std::env::current_exe().expect("this program"));
+            let word = if form == Form::Alone { "alone" } else { "bare" };
+            command.arg(SERVE).arg(word).arg(home);
+            command
+                .env("MEDTAINER_HOME", home)
+                .env_remove("DATABASE_URL");
+            command
+        }
+    };
+    let mut server = command.stdout(Stdio::piped()).spawn().expect("a server");
+    let line = scene::first_line(&mut server);
+    let url = line["mcp"].as_str().expect("its address").to_owned();
+    over_http(&url, calls / 4).await;
+    let before = processor_time(&server);
+    let rate = over_http(&url, calls).await;
+    let cost = (processor_time(&server) - before) * 1_000.0 / calls as f64;
+    server.kill().ok();
+    server.wait().ok();
+    (rate, cost)
+}
+
+/// Seconds of processor time of a process.
+fn processor_time(child: &Child) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+    // The name, in parentheses, may hold anything.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    ticks
+        .filter_map(|field| field.parse::<f64>().ok())
+        .sum::<f64>()
+        / 100.0
 }
 
 /// Calls in a second, by so many callers at once.
@@ -167,30 +239,66 @@ async fn rate<F: Future<Output = ()> + Send + 'static>(
     (calls / CALLERS * CALLERS) as f64 / start.elapsed().as_secs_f64()
 }
 
+/// The same question over and over on connections that stay open, by a client that does next to nothing:
+/// it shares the processors with what is measured.
 async fn over_http(url: &str, calls: usize) -> f64 {
-    let http = reqwest::Client::builder()
-        .pool_max_idle_per_host(CALLERS)
-        .timeout(Duration::from_secs(30))
-        .build()
-        .expect("a client");
+    let (address, path) = url
+        .strip_prefix("http://")
+        .and_then(|rest| rest.split_once('/'))
+        .expect("an address");
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call",
         "params": { "name": "ghl_contacts", "arguments": { "limit": 10, "max_age": "10h" } } })
     .to_string();
-    let url = url.to_owned();
-    rate(calls, move || {
-        let request = http
-            .post(&url)
-            .header("accept", "application/json, text/event-stream")
-            .header("content-type", "application/json")
-            .body(body.clone());
-        async move {
-            let reply = request.send().await.expect("an answer");
-            assert_eq!(reply.status(), 200);
-            let text = reply.text().await.expect("a body");
-            assert!(text.contains("\"email\""), "{text}");
+    let request = format!(
+        "POST /{path} HTTP/1.1\r\nhost: {address}\r\naccept: application/json, text/event-stream\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut clients = Vec::new();
+    for _ in 0..CALLERS {
+        let stream = TcpStream::connect(address).await.expect("a connection");
+        stream.set_nodelay(true).expect("no delay");
+        clients.push(stream);
+    }
+    let start = Instant::now();
+    let callers = clients.into_iter().map(|mut stream| {
+        let request = request.clone();
+        tokio::spawn(async move {
+            let mut answer = Vec::with_capacity(64 * 1024);
+            for _ in 0..calls / CALLERS {
+                stream.write_all(request.as_bytes()).await.expect("sent");
+                read_answer(&mut stream, &mut answer).await;
+            }
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.expect("a caller");
+    }
+    (calls / CALLERS * CALLERS) as f64 / start.elapsed().as_secs_f64()
+}
+
+/// Reads one answer to its end; it has to be a good one, with the row of its call.
+async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) {
+    answer.clear();
+    let mut end = None;
+    while end.is_none_or(|end| answer.len() < end) {
+        let read = stream.read_buf(answer).await.expect("an answer");
+        assert_ne!(read, 0, "the connection broke off");
+        if end.is_none()
+            && let Some(head) = answer.windows(4).position(|four| four == b"\r\n\r\n")
+        {
+            let text = String::from_utf8_lossy(&answer[..head]).to_ascii_lowercase();
+            assert!(text.starts_with("http/1.1 200"), "{text}");
+            let length = text
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length:"))
+                .expect("a length");
+            end = Some(head + 4 + length.trim().parse::<usize>().expect("a number"));
         }
-    })
-    .await
+    }
+    let tail = &answer[answer.len().saturating_sub(200)..];
+    let recorded = tail.windows(12).any(|text| text == b"execution_id");
+    assert!(recorded, "{}", String::from_utf8_lossy(answer));
 }
 
 async fn recording(recorder: &Recorder, calls: usize) -> f64 {
@@ -212,8 +320,31 @@ async fn recording(recorder: &Recorder, calls: usize) -> f64 {
     .await
 }
 
-/// A server that does what has to be done and nothing else; its address.
-async fn bare(pool: PgPool) -> String {
+/// Says where it listens, as the product does.
+fn say(address: std::net::SocketAddr) {
+    println!("{}", json!({ "mcp": format!("http://{address}/mcp") }));
+}
+
+/// The product's own server, but for the commits.
+async fn alone() {
+    let app = App::with_a_commit_for_each(&medtainer::PRODUCT, Env::of_process()).expect("an app");
+    let listen = Listen {
+        address: ([127, 0, 0, 1], 0).into(),
+        hosts: Vec::new(),
+    };
+    let bound = listen.bind().await.expect("a port");
+    say(bound.address);
+    let server = Server::new(app, Business::default(), AnswerOptions::default());
+    let served = serve(server, bound, &listen, CancellationToken::new()).await;
+    served.expect("an end");
+}
+
+/// A server that does what has to be done and nothing else.
+async fn bare(home: &Path) {
+    let options = Cluster::new(home, None, None).connect_options();
+    let business = Business::default();
+    let store = Store::new(options, business, &medtainer::MIGRATOR, CONNECTIONS);
+    let pool = store.pool().clone();
     let answer = |pool: axum::extract::State<PgPool>, _body: String| async move {
         let mut conn = pool.acquire().await.expect("a connection");
         let state = sqlx::query(STATE)
@@ -246,17 +377,14 @@ async fn bare(pool: PgPool) -> String {
         )
     };
     let router = axum::Router::new()
-        .route("/", axum::routing::post(answer))
+        .route("/mcp", axum::routing::post(answer))
         .with_state(pool);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
         .expect("a port");
-    let address = listener.local_addr().expect("its address");
-    tokio::spawn(async move {
-        let serving = axum::serve::ListenerExt::tap_io(listener, |stream| {
-            stream.set_nodelay(true).ok();
-        });
-        axum::serve(serving, router).await.ok();
+    say(listener.local_addr().expect("its address"));
+    let serving = axum::serve::ListenerExt::tap_io(listener, |stream| {
+        stream.set_nodelay(true).ok();
     });
-    format!("http://{address}/")
+    axum::serve(serving, router).await.expect("an end");
 }
