@@ -2,6 +2,7 @@
 
 pub mod cloudflare;
 pub mod ghl;
+pub mod godaddy;
 pub mod house;
 
 use medtainer_core::app::Product;
@@ -17,7 +18,7 @@ pub static PRODUCT: Product = Product {
     about: "Run the operations of a small business from one command line",
     tree,
     migrator: &MIGRATOR,
-    ecosystems: &[&ghl::GHL, &cloudflare::CLOUDFLARE],
+    ecosystems: &[&ghl::GHL, &godaddy::GODADDY, &cloudflare::CLOUDFLARE],
 };
 
 /// Every command there is.
@@ -28,6 +29,7 @@ pub fn tree() -> Group {
             "Run the operations of a small business from one command line",
         )
         .group(ghl::group())
+        .group(godaddy::group())
         .group(cloudflare::group()),
     )
 }

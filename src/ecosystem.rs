@@ -35,6 +35,16 @@ pub struct Ecosystem {
     pub schedules: fn() -> Vec<(String, Schedule)>,
 }
 
+/// A public service that an ecosystem asks beside its own provider, without an account: a registry's
+/// RDAP beside a registrar. It has no commands and no collections.
+#[derive(Debug)]
+pub struct Companion {
+    /// The service as data; it has no credentials.
+    pub service: &'static Service,
+    /// Below which path the ecosystem's sandbox imitates it.
+    pub sandbox: &'static str,
+}
+
 /// A collection and where its pages come from.
 pub struct Feed {
     /// What is kept.

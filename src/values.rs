@@ -113,6 +113,13 @@ pub struct Range {
 
 impl ArgExt for Range {}
 
+/// Marks a list of words of which `-` stands for the lines of standard input. Only a shell has one:
+/// over JSON it is a word like any other.
+#[derive(Debug, Clone, Copy)]
+pub struct FromInput;
+
+impl ArgExt for FromInput {}
+
 /// A page of a list.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Paging {

@@ -29,6 +29,7 @@ use crate::store::audit::Caller;
 use crate::tree::{Leaf, Parsed};
 use crate::ui::person::Person;
 use crate::ui::progress::{Bar, Nobody, Watcher};
+use crate::values::FromInput;
 
 use self::options::{Format, Options};
 pub use self::render::{Printer, write_stdout};
@@ -161,7 +162,10 @@ pub fn main(product: &'static Product) -> ExitCode {
     let started = Instant::now();
     let args: Vec<OsString> = std::env::args_os().collect();
     let env = Env::of_process();
-    let matches = match parse(product, &args, &env) {
+    let matches = match parse(product, &args, &env).and_then(|matches| {
+        let input = from_input(product, &args, &matches)?;
+        input.map_or(Ok(matches), |args| parse(product, &args, &env))
+    }) {
         Ok(matches) => matches,
         Err(error) => return refuse(&error, &args, &env),
     };
@@ -322,6 +326,59 @@ fn finished(outcome: Result<crate::output::Data>, started: Instant) -> Answer {
 
 fn failed(error: Error, started: Instant) -> Answer {
     finished(Err(error), started)
+}
+
+/// The words with the lines of standard input in the place of a `-`, where the command takes them.
+fn from_input(
+    product: &Product,
+    args: &[OsString],
+    matches: &ArgMatches,
+) -> Result<Option<Vec<OsString>>, clap::Error> {
+    if !args.iter().skip(1).any(|arg| arg == "-") {
+        return Ok(None);
+    }
+    let tree = (product.tree)();
+    let Some((_, leaf, matches)) = tree.resolve(matches.clone()) else {
+        return Ok(None);
+    };
+    let command = leaf.clap();
+    let asks = command.get_arguments().any(|arg| {
+        let values = || matches.get_many::<String>(arg.get_id().as_str());
+        arg.get::<FromInput>().is_some()
+            && values().is_some_and(|mut values| values.any(|value| value == "-"))
+    });
+    if !asks {
+        return Ok(None);
+    }
+    let refused = |kind, why: String| clap::Error::raw(kind, format!("{why}\n"));
+    let text = std::io::read_to_string(std::io::stdin())
+        .map_err(|e| refused(ErrorKind::Io, format!("standard input cannot be read: {e}")))?;
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    if let Some(line) = lines.iter().find(|line| line.starts_with('-')) {
+        return Err(refused(
+            ErrorKind::InvalidValue,
+            format!(
+                "a line of standard input is not a value: `{}`",
+                line.escape_debug()
+            ),
+        ));
+    }
+    let mut lines = lines.into_iter().map(OsString::from);
+    Ok(Some(
+        args.iter()
+            .flat_map(|arg| {
+                if arg == "-" {
+                    lines.by_ref().collect()
+                } else {
+                    vec![arg.clone()]
+                }
+            })
+            .collect(),
+    ))
 }
 
 /// Parses the words of a process.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::{Context, within};
@@ -147,6 +148,51 @@ impl Context {
         }
         let mut conn = self.db().await?;
         sync::state(&mut conn, collection).await
+    }
+
+    /// The same for a part of a collection that is fetched by itself, such as one zone: `as_of` is when
+    /// that was done last, `fetch` does it now.
+    pub async fn read_part_through(
+        &self,
+        as_of: Option<DateTime<Utc>>,
+        freshness: Duration,
+        fetch: impl Future<Output = Result<()>>,
+    ) -> Result<()> {
+        let options = &self.invocation.answer;
+        let limit = self.fresh_for(freshness);
+        let age = as_of.map(|at| self.now().signed_duration_since(at));
+        let young = age.is_some_and(|age| age.abs().to_std().is_ok_and(|age| age <= limit));
+        if options.offline {
+            if as_of.is_none() {
+                self.note_partial();
+                self.warn("this was never fetched; leave out `--offline` to fetch it");
+            }
+            let source = if young { Source::Cached } else { Source::Stale };
+            self.note_source(source, as_of);
+            return Ok(());
+        }
+        if young && !options.fresh {
+            self.note_source(Source::Cached, as_of);
+            return Ok(());
+        }
+        let started = self.now();
+        match self.patiently(fetch).await {
+            Ok(()) => {
+                self.note_source(Source::Live, Some(started));
+                Ok(())
+            }
+            Err(error)
+                if error.kind() == Kind::Unavailable && as_of.is_some() && !options.fresh =>
+            {
+                self.note_source(Source::Stale, as_of);
+                self.warn(format!(
+                    "{}; this is what was known before",
+                    error.message()
+                ));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Runs a sync of a collection.

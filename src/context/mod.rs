@@ -21,7 +21,7 @@ use crate::app::{App, Desk};
 use crate::auth::{self, Credentials, DEFAULT_ACCOUNT, FieldStatus, SecretString, Vault};
 use crate::cli::options::{AnswerOptions, WriteOptions};
 use crate::dns::{Lookup, Offline};
-use crate::ecosystem::Ecosystem;
+use crate::ecosystem::{Companion, Ecosystem};
 use crate::error::{Error, Result};
 use crate::http::{Call, Effect, Gateway, Priority, Reply, Request, Service};
 use crate::store::audit::{self, Caller, Execution};
@@ -458,6 +458,41 @@ impl Context {
         self.send_as(ecosystem, request, Priority::Person).await
     }
 
+    /// Asks a companion of an ecosystem, at `server` where somebody named one; nowhere else than the
+    /// sandbox when that is what the business is.
+    pub async fn ask(
+        &self,
+        ecosystem: &Ecosystem,
+        companion: &Companion,
+        server: Option<&str>,
+        request: Request,
+    ) -> Result<Reply> {
+        only_reads(&request)?;
+        let service = companion.service;
+        let home = if self.business().is_sandbox() {
+            format!(
+                "{}{}",
+                self.app.sandbox_url(ecosystem).await?,
+                companion.sandbox
+            )
+        } else {
+            let moved = self.app.env.get(service.url_variable);
+            moved.unwrap_or(service.base_url).to_owned()
+        };
+        let base_url = server.unwrap_or(&home);
+        let credential = Credentials::given(service, Vec::new());
+        self.call(
+            *service,
+            base_url,
+            // Each of its servers counts for itself.
+            base_url,
+            &credential,
+            request,
+            Priority::Person,
+        )
+        .await
+    }
+
     async fn send_as(
         &self,
         ecosystem: &Ecosystem,
@@ -483,6 +518,19 @@ impl Context {
         } else {
             *ecosystem.service
         };
+        self.call(service, &base_url, &account, &credential, request, priority)
+            .await
+    }
+
+    async fn call(
+        &self,
+        service: Service,
+        base_url: &str,
+        account: &str,
+        credential: &Credentials,
+        request: Request,
+        priority: Priority,
+    ) -> Result<Reply> {
         let execution_id = match &self.execution {
             Some(_) => Some(self.execution_id().await?),
             None => None,
@@ -492,9 +540,9 @@ impl Context {
             .gateway
             .send(Call {
                 service: &service,
-                base_url: &base_url,
-                account: &account,
-                credential: &credential,
+                base_url,
+                account,
+                credential,
                 request,
                 priority,
                 deadline: self.until(),

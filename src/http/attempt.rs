@@ -103,8 +103,10 @@ impl Gateway {
         };
         let mut request = client
             .request(method, url)
-            .header(ACCEPT, "application/json")
-            .header(service.auth.header, credential(call)?);
+            .header(ACCEPT, "application/json");
+        if !service.auth.forms.is_empty() {
+            request = request.header(service.auth.header, credential(call)?);
+        }
         for (name, value) in service.versions_for(&call.request.path) {
             request = request.header(name, value);
         }
@@ -270,6 +272,9 @@ impl Told {
         if let Some(quota) = names.quota {
             let resets_in_ms = match quota.reset {
                 Reset::InMilliseconds(name) => number(Some(name)),
+                Reset::InSeconds(name) => {
+                    number(Some(name)).map(|seconds| seconds.saturating_mul(1_000))
+                }
                 // By the provider's clock, so that a wrong one here does not matter.
                 Reset::AtEpochSecond(name) => number(Some(name)).map(|second| {
                     let now = date(headers).unwrap_or_else(chrono::Utc::now).timestamp();

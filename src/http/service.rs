@@ -47,7 +47,7 @@ pub struct Service {
 pub struct Auth {
     /// Header name in lower case.
     pub header: &'static str,
-    /// Any of them logs in; the first one that is whole is used.
+    /// Any of them logs in; the first one that is whole is used. Without any there is no header.
     pub forms: &'static [Form],
 }
 
@@ -63,6 +63,12 @@ pub struct Form {
 }
 
 impl Auth {
+    /// No credential at all: a public service.
+    pub const NONE: Auth = Auth {
+        header: "authorization",
+        forms: &[],
+    };
+
     /// `Authorization: Bearer …` with the field `token`.
     pub const BEARER: Auth = Auth {
         header: "authorization",
@@ -129,6 +135,8 @@ pub struct QuotaHeaders {
 pub enum Reset {
     /// Milliseconds from now.
     InMilliseconds(&'static str),
+    /// Seconds from now.
+    InSeconds(&'static str),
     /// Seconds since 1970, by the provider's clock.
     AtEpochSecond(&'static str),
 }

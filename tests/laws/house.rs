@@ -18,6 +18,9 @@ const ROOMS: &[&str] = &[
     "lessons",
     "lookup",
     "who",
+    "names",
+    "zone",
+    "mail",
     "sandbox",
 ];
 
@@ -26,7 +29,7 @@ fn every_file_is_a_command_or_a_room() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("commands");
     let tree = medtainer::tree();
     let leaves: Vec<Vec<&str>> = tree.leaves().into_iter().map(|(path, _)| path).collect();
-    for folder in ["ghl", "house"] {
+    for folder in ["ghl", "godaddy", "house"] {
         for entry in std::fs::read_dir(root.join(folder)).unwrap() {
             let path = entry.unwrap().path();
             let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
@@ -84,6 +87,13 @@ const CATALOG: &[(&str, &str)] = &[
     ("ghl pipeline", "gohighlevel.pipeline_digest"),
     ("ghl sync", "gohighlevel.sync_all_contacts"),
     ("ghl sync-stats", "gohighlevel.get_sync_stats"),
+    ("godaddy domains", "godaddy.domain_catalog"),
+    ("godaddy domain", "godaddy.domain_details"),
+    ("godaddy dns", "godaddy.dns_records"),
+    ("godaddy mx", "godaddy.mx_records"),
+    ("godaddy subdomains", "godaddy.subdomains"),
+    ("godaddy contacts", "godaddy.domain_contacts"),
+    ("godaddy available", "godaddy.domain_availability"),
 ];
 
 #[test]

@@ -1,0 +1,76 @@
+use clap::Args;
+use clap_complete::ArgValueCompleter;
+use medtainer_core::Result;
+use medtainer_core::command::Command;
+use medtainer_core::context::Context;
+use medtainer_core::dns::{Owner, RecordType, Ttl};
+use medtainer_core::output::{Column, Page, Row};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{dns, mail, names, zone};
+
+/// Show where the mail of a domain goes, and whose servers those are
+#[derive(Debug, Args)]
+pub struct Mx {
+    /// The domain, such as `example.com`
+    #[arg(add = ArgValueCompleter::new(names::candidates))]
+    domain: String,
+}
+
+/// A server that takes mail.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Line {
+    id: String,
+    /// Which part of the domain: `@` is all of it
+    name: Owner,
+    /// The lowest is tried first
+    priority: Option<u16>,
+    host: String,
+    /// Null where nobody is known by the host
+    provider: Option<&'static str>,
+    ttl: Option<Ttl>,
+}
+
+impl Row for Line {
+    const COLUMNS: &'static [Column] = &[
+        Column::text("name", "name"),
+        Column::number("priority", "priority"),
+        Column::id("host", "host"),
+        Column::text("provider", "provider"),
+        Column::number("ttl", "ttl"),
+    ];
+}
+
+impl Command for Mx {
+    type Output = Page<Line>;
+    const CATALOG: Option<&'static str> = Some("godaddy.mx_records");
+
+    async fn run(&self, cx: &Context) -> Result<Self::Output> {
+        let (domain, kept) = names::find(cx, &self.domain).await?;
+        let wires = zone::read(cx, &domain, &kept).await?;
+        let mut records: Vec<_> = wires
+            .into_iter()
+            .map(|wire| wire.record)
+            .filter(|record| record.kind == RecordType::Mx)
+            .collect();
+        records.sort();
+        let lines: Vec<Line> = records
+            .into_iter()
+            .map(|record| Line {
+                id: dns::id(&record),
+                provider: mail::provider(&record.data, &domain),
+                name: record.name,
+                priority: record.priority,
+                host: record.data,
+                ttl: record.ttl,
+            })
+            .collect();
+        if !lines.iter().any(|line| line.name.is_apex()) {
+            cx.warn(format!(
+                "`{domain}` has no MX record: mail goes to its address, if that takes any"
+            ));
+        }
+        Ok(Page::whole(lines))
+    }
+}
