@@ -12,6 +12,7 @@ mod database;
 mod freshness;
 mod front;
 mod ghl_sandbox;
+mod godaddy;
 mod killed;
 mod laws;
 mod mcp;

@@ -227,7 +227,7 @@ async fn every_statement_fits_the_tables() {
         &[medtainer_core::mcp::keys::STATEMENTS],
         &[medtainer::ghl::lessons::STATEMENTS],
         &[medtainer::ghl::lookup::STATEMENTS],
-        &[medtainer::godaddy::store::STATEMENTS],
+        medtainer::godaddy::store::STATEMENTS,
         &[medtainer::ghl::store::activity::STATEMENTS],
         &[medtainer::ghl::store::deals::STATEMENTS],
         &[medtainer::ghl::store::rollups::STATEMENTS],

@@ -114,7 +114,12 @@ fn names_of_tools_are_unique_and_catalog_names_are_kept() {
             catalog.push((path.join(" "), known));
             for alias in [known.to_owned(), known.replace('.', "_")] {
                 assert_eq!(tree.tool(&alias).unwrap().0, path, "{alias}");
-                assert!(names.insert(alias.clone()), "{alias} is there twice");
+                // Some tools have kept their name.
+                let kept = alias == name;
+                assert!(
+                    kept || names.insert(alias.clone()),
+                    "{alias} is there twice"
+                );
             }
         }
     }
