@@ -11,6 +11,7 @@ mod daemon;
 mod database;
 mod freshness;
 mod front;
+mod ghl_actions;
 mod ghl_sandbox;
 mod godaddy;
 mod killed;

@@ -1,5 +1,6 @@
 //! The requests medtainer sends to GoHighLevel.
 
+pub mod acts;
 pub mod crm;
 
 use chrono::{DateTime, SecondsFormat, Utc};

@@ -46,6 +46,15 @@ pub async fn lines(conn: &mut PgConnection, ids: &[String]) -> Result<Vec<Line>>
     Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
 }
 
+/// What a person calls a contact: the name, else what there is.
+pub async fn called(conn: &mut PgConnection, id: &str) -> Result<String> {
+    let line = lines(conn, &[id.to_owned()]).await?.pop();
+    let names = line.map(|line| [line.name, line.company, line.email, line.phone]);
+    Ok(names
+        .and_then(|names| names.into_iter().flatten().next())
+        .unwrap_or_else(|| format!("contact `{id}`")))
+}
+
 /// Names, and ids with the names they stand for, that begin like this.
 pub async fn complete(conn: &mut PgConnection, typed: &str) -> Result<Vec<(String, String)>> {
     let from = typed.to_lowercase();

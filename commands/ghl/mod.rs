@@ -5,9 +5,11 @@ mod collections;
 mod contact;
 mod contacts;
 mod context;
+mod email;
 mod history;
 pub mod lessons;
 pub mod lookup;
+mod r#move;
 mod pipeline;
 pub mod sandbox;
 mod search;
@@ -41,6 +43,8 @@ pub fn group() -> Group {
         .command::<sync::Sync>("sync")
         .command::<sync_stats::SyncStats>("sync-stats")
         .action::<task::Task>("task")
+        .action::<email::Email>("email")
+        .action::<r#move::Move>("move")
 }
 
 /// Everything core has to know about GoHighLevel.

@@ -50,7 +50,7 @@ impl Action for Task {
             return Err(Error::usage("the title is empty")
                 .hint("Say what is to be done: `--title \"Call back\"`."));
         }
-        let id = who::find(cx, &self.who).await?;
+        let id = who::surely(cx, "who", &self.who).await?;
         let name = name_of(cx, &id).await?;
         let user = match &self.assigned_to {
             Some(user) => Some(api::user(cx, user).await?),

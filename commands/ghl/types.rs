@@ -1,6 +1,7 @@
 //! What GoHighLevel sends. Every field is optional and a field of the wrong type is an absent one: list,
 //! search and get give the same contact in three shapes, and null is common in all of them.
 
+pub mod acts;
 pub mod crm;
 
 use std::borrow::Cow;

@@ -24,9 +24,31 @@ pub async fn find(cx: &Context, who: &str) -> Result<String> {
     }
 }
 
+/// The id of the contact that is meant, for an action: whoever is merely the nearest is not taken.
+pub async fn surely(cx: &Context, argument: &str, who: &str) -> Result<String> {
+    match known_as(cx, argument, who).await? {
+        Some(id) => Ok(id),
+        None => search(cx, argument, who, is_sure).await,
+    }
+}
+
+/// Points from which a hit is who was named and no guess.
+const SURE: f64 = 0.6;
+
+fn is_sure(hit: &people::Hit) -> bool {
+    use people::Match::{Initial, Misspelling, Prefix, SoundsLike};
+    let guess = |kind| matches!(kind, Initial | Misspelling | Prefix | SoundsLike);
+    hit.score >= SURE && !hit.why.iter().any(|reason| guess(reason.kind))
+}
+
 /// The id, when it is one of a contact that is here.
 pub async fn known(cx: &Context, who: &str) -> Result<Option<String>> {
-    let who = cx.chosen("who", who).trim();
+    known_as(cx, "who", who).await
+}
+
+/// The same for an argument of another name.
+pub async fn known_as(cx: &Context, argument: &str, who: &str) -> Result<Option<String>> {
+    let who = cx.chosen(argument, who).trim();
     if who.is_empty() {
         return Err(Error::usage("WHO is empty")
             .hint("Give an id, an e-mail address, a phone number or a name."));
@@ -38,9 +60,19 @@ pub async fn known(cx: &Context, who: &str) -> Result<Option<String>> {
 
 /// The id of the contact of that name, in a cache that is fresh enough.
 pub async fn named(cx: &Context, who: &str) -> Result<String> {
-    let who = cx.chosen("who", who).trim();
+    search(cx, "who", who, |_| true).await
+}
+
+/// The one that is clearly meant, and good enough.
+async fn search(
+    cx: &Context,
+    argument: &str,
+    who: &str,
+    good: impl Fn(&people::Hit) -> bool,
+) -> Result<String> {
+    let who = cx.chosen(argument, who).trim();
     cx.read_through(&GHL, &collections::CONTACTS).await?;
-    if let Some(id) = known(cx, who).await? {
+    if let Some(id) = known_as(cx, argument, who).await? {
         return Ok(id);
     }
     let mut conn = cx.db().await?;
@@ -55,8 +87,8 @@ pub async fn named(cx: &Context, who: &str) -> Result<String> {
                 .iter()
                 .take_while(|hit| hit.score * CLEARLY >= best.score);
             match rivals.count() {
-                0 => best,
-                rivals => return Err(ambiguous(&mut conn, who, &hits[..=rivals]).await?),
+                0 if good(best) => best,
+                rivals => return Err(ambiguous(&mut conn, argument, who, &hits[..=rivals]).await?),
             }
         }
     };
@@ -65,6 +97,7 @@ pub async fn named(cx: &Context, who: &str) -> Result<String> {
 
 async fn ambiguous(
     conn: &mut sqlx::PgConnection,
+    argument: &str,
     who: &str,
     hits: &[people::Hit],
 ) -> Result<Error> {
@@ -83,11 +116,13 @@ async fn ambiguous(
             json!({ "id": line.id, "label": label })
         })
         .collect();
-    Ok(
-        Error::conflict(format!("`{who}` may be any of {}", candidates.len()))
-            .hint("Give the id of the one you mean.")
-            .details(json!({ "argument": "who", "candidates": candidates })),
-    )
+    let message = match candidates.len() {
+        1 => format!("`{who}` is not quite anybody's name, and only the nearest is this one"),
+        many => format!("`{who}` may be any of {many}"),
+    };
+    Ok(Error::conflict(message)
+        .hint("Give the id of the one you mean.")
+        .details(json!({ "argument": argument, "candidates": candidates })))
 }
 
 /// Names and ids from the cache, for a shell.

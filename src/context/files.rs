@@ -28,8 +28,14 @@ impl Context {
         };
         let mut bytes = Vec::new();
         if path == Path::new("-") {
-            let mut stdin = tokio::io::stdin().take(LONGEST + 1);
-            stdin.read_to_end(&mut bytes).await.map_err(unreadable)?;
+            // A command may be begun again, and what was piped in comes once.
+            let read = || async {
+                let mut piped = Vec::new();
+                let mut stdin = tokio::io::stdin().take(LONGEST + 1);
+                stdin.read_to_end(&mut piped).await.map(|_| piped)
+            };
+            let piped = self.input.get_or_try_init(read).await;
+            bytes.clone_from(piped.map_err(unreadable)?);
         } else {
             let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
             let mut file = file.take(LONGEST + 1);

@@ -69,6 +69,7 @@ pub struct Context {
     credential: Option<(&'static str, Credentials)>,
     execution: Option<Arc<OnceCell<i64>>>,
     call: Option<Execution>,
+    input: OnceCell<Vec<u8>>,
     spare: Mutex<Option<PoolConnection<Postgres>>>,
     notes: Mutex<Notes>,
 }
@@ -135,6 +136,7 @@ impl Context {
             credential: None,
             execution: Some(Arc::default()),
             call: None,
+            input: OnceCell::new(),
             spare: Mutex::default(),
             notes: Mutex::default(),
         }
