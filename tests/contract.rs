@@ -17,15 +17,15 @@ use crate::registry::{self, Npm};
 const LOCATION: &str = "LOC0000000000000001";
 
 /// A provider that notes what it is asked.
-struct Prism {
+pub struct Prism {
     child: Child,
     log: Option<JoinHandle<String>>,
-    url: String,
+    pub url: String,
 }
 
 impl Prism {
     /// Serves a description; a request that breaks its rules is answered with an error.
-    fn serve(npm: &Npm, description: &Path) -> Prism {
+    pub fn serve(npm: &Npm, description: &Path) -> Prism {
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -69,7 +69,7 @@ impl Prism {
     }
 
     /// Ends it and returns what it said of each request.
-    fn log(mut self) -> String {
+    pub fn log(mut self) -> String {
         self.child.kill().unwrap();
         self.log.take().unwrap().join().unwrap()
     }
@@ -155,11 +155,14 @@ impl Shell {
     }
 }
 
-/// The description beside the checkout, if it is there.
-fn shared() -> Option<PathBuf> {
+/// A provider's description beside the checkout, if it is there.
+pub fn shared(provider: &str) -> Option<PathBuf> {
     let checkout =
         std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-    let path = Path::new(&checkout).join("../shared/apis/gohighlevel/openapi.mock.json");
+    let path = Path::new(&checkout)
+        .join("../shared/apis")
+        .join(provider)
+        .join("openapi.mock.json");
     if !path.exists() {
         registry::skip(&format!(
             "{} is not there, so prism has nothing to serve",
@@ -172,7 +175,9 @@ fn shared() -> Option<PathBuf> {
 
 #[tokio::test]
 async fn a_mock_of_the_providers_description_accepts_every_request() {
-    let Some(description) = shared() else { return };
+    let Some(description) = shared("gohighlevel") else {
+        return;
+    };
     let Some(npm) = Npm::installed() else { return };
     let prism = Prism::serve(&npm, &description);
     let shell = Shell::new(&prism.url).await;

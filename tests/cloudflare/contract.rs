@@ -3,6 +3,8 @@
 use std::io::Write;
 
 use super::*;
+use crate::contract::{Prism, shared};
+use crate::registry::Npm;
 
 /// The provider's description: the whole one beside the repository, or the extract in it.
 pub(super) fn description() -> Value {
@@ -178,4 +180,73 @@ fn the_extract_is_what_the_whole_description_says() {
             assert!(whole["paths"][path][method].is_object(), "{method} {path}");
         }
     }
+}
+
+/// A zone of the mock, with a change of every kind.
+const FILE: &str = "@ 300 IN A 192.0.2.10 ; cf_tags=cf-proxied:true\nwww 300 IN CNAME example.com. ; cf_tags=cf-proxied:true\n\
+    @ 3600 IN MX 10 mx2.example.net.\n@ 3600 IN TXT v=spf1\nnew 300 IN A 192.0.2.11\n";
+
+#[tokio::test]
+async fn a_mock_of_the_providers_description_accepts_every_request() {
+    let Some(description) = shared("cloudflare") else {
+        return;
+    };
+    let Some(npm) = Npm::installed() else { return };
+    let prism = Prism::serve(&npm, &description);
+    let desk = desk_at(&prism.url, "00000000");
+    let mut calls = 0;
+    for words in [
+        "cf zones --fresh",
+        "cf dns example.com --fresh",
+        "cf sync",
+        "cf sync --force",
+        &format!("cf preview example.com --force --content '{FILE}'"),
+    ] {
+        let answer = json_of(&desk, words).await;
+        calls += answer["metadata"]["calls"].as_u64().unwrap();
+    }
+    let batch = json_of(
+        &desk,
+        &format!("cf preview example.com --force --content '{FILE}'"),
+    )
+    .await;
+    calls += batch["metadata"]["calls"].as_u64().unwrap();
+    let doctor = run(&desk, "doctor --json").await;
+    assert!(
+        doctor.out.contains("a token that sees 1 zones"),
+        "{}",
+        doctor.out
+    );
+    calls += 2;
+    // What the plan would send is in order too, whoever sends it.
+    let planned = &batch["data"]["requests"][0];
+    let client = Client::builder().no_proxy().build().unwrap();
+    let path = planned["path"].as_str().unwrap();
+    let request = client
+        .post(format!("{}{path}", prism.url))
+        .bearer_auth("00000000");
+    let answer = request.json(&planned["body"]).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK, "{planned}");
+    calls += 1;
+
+    // The mock can say no.
+    let bad = client
+        .get(format!("{}/zones?per_page=51", prism.url))
+        .bearer_auth("x");
+    assert_eq!(
+        bad.send().await.unwrap().status(),
+        StatusCode::UNPROCESSABLE_ENTITY
+    );
+    let log = prism.log();
+    let (ours, bad) = log.rsplit_once("Request received").expect("a log");
+    let count = |words: &str| u64::try_from(ours.matches(words).count()).unwrap();
+    assert!(calls >= 15, "{calls} requests were sent");
+    assert_eq!(count("Request received"), calls, "{log}");
+    assert_eq!(
+        count("The request passed the validation rules"),
+        calls,
+        "{log}"
+    );
+    assert_eq!(count("Violation"), 0, "{log}");
+    assert!(bad.contains("Violation"), "{log}");
 }

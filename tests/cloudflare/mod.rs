@@ -94,14 +94,19 @@ impl Sandbox {
 
     /// A business of its own that has this Cloudflare.
     fn desk(&self) -> Desk {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let business = format!("cf{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        Home::shared()
-            .bare()
-            .with("MEDTAINER_CF_URL", &self.running.url())
-            .with("MEDTAINER_CF_TOKEN", self.token)
-            .with("MEDTAINER_BUSINESS", &business)
+        desk_at(&self.running.url(), self.token)
     }
+}
+
+/// A business of its own that has a Cloudflare.
+fn desk_at(url: &str, token: &str) -> Desk {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let business = format!("cf{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    Home::shared()
+        .bare()
+        .with("MEDTAINER_CF_URL", url)
+        .with("MEDTAINER_CF_TOKEN", token)
+        .with("MEDTAINER_BUSINESS", &business)
 }
 
 /// Runs the binary without standing in the way of the sandbox.
