@@ -1,6 +1,7 @@
 //! The tree of commands, and the tables they need.
 
 pub mod cloudflare;
+pub mod digitalocean;
 pub mod ghl;
 pub mod godaddy;
 pub mod house;
@@ -18,7 +19,12 @@ pub static PRODUCT: Product = Product {
     about: "Run the operations of a small business from one command line",
     tree,
     migrator: &MIGRATOR,
-    ecosystems: &[&ghl::GHL, &godaddy::GODADDY, &cloudflare::CLOUDFLARE],
+    ecosystems: &[
+        &ghl::GHL,
+        &godaddy::GODADDY,
+        &digitalocean::DO,
+        &cloudflare::CLOUDFLARE,
+    ],
 };
 
 /// Every command there is.
@@ -30,6 +36,7 @@ pub fn tree() -> Group {
         )
         .group(ghl::group())
         .group(godaddy::group())
+        .group(digitalocean::group())
         .group(cloudflare::group()),
     )
 }

@@ -343,19 +343,25 @@ impl Drop for Started {
     }
 }
 
-/// `medtainer sandbox serve ghl` on a port of its own.
+/// `medtainer sandbox serve` for one ecosystem, on a port of its own.
 pub struct Provider {
     pub url: String,
     _kept: Kept,
 }
 
 impl Provider {
+    /// GoHighLevel.
     pub fn start(options: &str) -> Provider {
+        Provider::of("ghl", options)
+    }
+
+    /// Any ecosystem.
+    pub fn of(ecosystem: &str, options: &str) -> Provider {
         let env: Vec<_> = ["PATH", "LANG"]
             .iter()
             .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
             .collect();
-        let mut args = vec![BINARY, "sandbox", "serve", "ghl", "--quiet"];
+        let mut args = vec![BINARY, "sandbox", "serve", ecosystem, "--quiet"];
         args.extend(options.split_whitespace());
         let mut env = env;
         env.push(("MEDTAINER_HOME".to_owned(), "/nonexistent".to_owned()));
@@ -368,7 +374,7 @@ impl Provider {
         let line = kept.line();
         let said: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
         Provider {
-            url: said["ghl"].as_str().unwrap().to_owned(),
+            url: said[ecosystem].as_str().unwrap().to_owned(),
             _kept: kept,
         }
     }

@@ -9,6 +9,7 @@ mod cloudflare;
 mod contract;
 mod daemon;
 mod database;
+mod digitalocean;
 mod freshness;
 mod front;
 mod ghl_actions;

@@ -234,7 +234,8 @@ fn is_false(value: &bool) -> bool {
 /// Stands for a name unique to the write, the same in everything the write sends: 32 hexadecimal digits.
 pub const RUN: &str = "~medtainer.run~";
 
-/// Stands for the value at a JSON pointer in the answer to a step, counted from 0.
+/// Stands for the value at a JSON pointer in the answer to a step, counted from 0. A part `field=text` of
+/// the pointer picks the first element of a list that has this text in this field.
 pub fn answer(step: usize, pointer: &str) -> String {
     token("answer", step, pointer)
 }

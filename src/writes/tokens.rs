@@ -34,8 +34,16 @@ impl Known {
             _ => return None,
         };
         let index: usize = parts.next()?.parse().ok()?;
-        let pointer: String = parts.flat_map(|part| ["/", part]).collect();
-        let value = list.get(index)?.pointer(&pointer)?;
+        let mut value = list.get(index)?;
+        for part in parts {
+            value = match part.split_once('=') {
+                Some((field, wanted)) => {
+                    let is_it = |item: &&Value| item[field].as_str() == Some(wanted);
+                    value.as_array()?.iter().find(is_it)?
+                }
+                None => value.pointer(&format!("/{part}"))?,
+            };
+        }
         (!value.is_null()).then(|| value.clone())
     }
 
@@ -168,6 +176,14 @@ mod tests {
             filled.body.unwrap().get(),
             r#"{"id":7,"text":"~medtainer is fine"}"#
         );
+        let networks = json!({ "v4": [{ "type": "private", "ip": "10.0.0.1" }, { "type": "public", "ip": "203.0.113.1" }] });
+        let known_networks = Known {
+            answers: vec![networks],
+            ..known.clone()
+        };
+        let public = answer(0, "/v4/type=public/ip");
+        assert_eq!(known_networks.value(&public), Some(json!("203.0.113.1")));
+        assert_eq!(known_networks.value(&answer(0, "/v4/type=other/ip")), None);
         for missing in [answer(0, "/none"), answer(1, "/droplet/id")] {
             let request = Request::new(Method::Get, "/{id}", &[&missing]).unwrap();
             assert!(known.request(&request).unwrap().is_none());

@@ -24,20 +24,29 @@ const ROOMS: &[&str] = &[
     "sandbox",
 ];
 
+/// Folders and the groups of commands in them; the house's commands are in no group.
+const FOLDERS: &[(&str, &str)] = &[
+    ("ghl", "ghl"),
+    ("godaddy", "godaddy"),
+    ("digitalocean", "do"),
+    ("cloudflare", "cf"),
+    ("house", ""),
+];
+
 #[test]
 fn every_file_is_a_command_or_a_room() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("commands");
     let tree = medtainer::tree();
     let leaves: Vec<Vec<&str>> = tree.leaves().into_iter().map(|(path, _)| path).collect();
-    for folder in ["ghl", "godaddy", "house"] {
+    for (folder, group) in FOLDERS {
         for entry in std::fs::read_dir(root.join(folder)).unwrap() {
             let path = entry.unwrap().path();
             let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            let registered = leaves.iter().any(|leaf| match folder {
-                "house" => leaf[0].replace('-', "_") == stem,
-                _ => leaf[0] == folder && leaf[1].replace('-', "_") == stem,
+            let registered = leaves.iter().any(|leaf| match *group {
+                "" => leaf[0].replace('-', "_") == stem,
+                _ => leaf[0] == *group && leaf[1].replace('-', "_") == stem,
             });
-            let room = if folder == "house" {
+            let room = if group.is_empty() {
                 stem == "mod"
             } else {
                 ROOMS.contains(&stem.as_str())
@@ -49,11 +58,16 @@ fn every_file_is_a_command_or_a_room() {
             );
         }
     }
-    for leaf in leaves.iter().filter(|leaf| leaf[0] == "ghl") {
-        let file = root
-            .join("ghl")
-            .join(format!("{}.rs", leaf[1].replace('-', "_")));
-        assert!(file.exists(), "`{}` has no file of its own", leaf.join(" "));
+    for leaf in &leaves {
+        let Some((folder, _)) = FOLDERS.iter().find(|(_, group)| *group == leaf[0]) else {
+            continue;
+        };
+        let file = root.join(folder).join(leaf[1].replace('-', "_"));
+        assert!(
+            file.with_extension("rs").exists() || file.join("mod.rs").exists(),
+            "`{}` has no file of its own",
+            leaf.join(" ")
+        );
     }
 }
 
@@ -82,11 +96,12 @@ fn no_room_passes_six_hundred_lines() {
 const CATALOG: &[(&str, &str)] = &[
     ("ghl contacts", "gohighlevel.read_contacts"),
     ("ghl search", "gohighlevel.search_by_nickname"),
-    ("ghl context", "gohighlevel.add_contact_context"),
-    ("ghl history", "gohighlevel.get_contact_interactions"),
     ("ghl pipeline", "gohighlevel.pipeline_digest"),
+    ("ghl history", "gohighlevel.get_contact_interactions"),
+    ("ghl context", "gohighlevel.add_contact_context"),
     ("ghl sync", "gohighlevel.sync_all_contacts"),
     ("ghl sync-stats", "gohighlevel.get_sync_stats"),
+    ("ghl task", "gohighlevel.create_task"),
     ("godaddy domains", "godaddy.domain_catalog"),
     ("godaddy domain", "godaddy.domain_details"),
     ("godaddy dns", "godaddy.dns_records"),
@@ -94,6 +109,12 @@ const CATALOG: &[(&str, &str)] = &[
     ("godaddy subdomains", "godaddy.subdomains"),
     ("godaddy contacts", "godaddy.domain_contacts"),
     ("godaddy available", "godaddy.domain_availability"),
+    ("do droplets", "digitalocean.list_droplets"),
+    ("do droplet", "digitalocean.get_droplet"),
+    ("do create", "digitalocean.create_droplet"),
+    ("do delete", "digitalocean.delete_droplet"),
+    ("do reboot", "digitalocean.reboot_droplet"),
+    ("cf preview", "cloudflare.dns_preview"),
 ];
 
 #[test]
