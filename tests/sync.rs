@@ -414,6 +414,32 @@ async fn a_failed_run_keeps_its_pages_and_goes_on() {
     );
 }
 
+/// Fails in words that hold somebody's data.
+struct Talkative;
+
+impl Source for Talkative {
+    fn fetch<'a>(&'a self, _: Span, _: Option<&'a Cursor>) -> BoxFuture<'a, Result<Page>> {
+        let words = "no room for peggy@example.com (+1 is not +15551234567) in page 3";
+        Box::pin(std::future::ready(Err(Error::unavailable(words))))
+    }
+}
+
+#[tokio::test]
+async fn a_failed_run_keeps_nobodys_data_in_its_error() {
+    let store = database::migrated().await;
+    let options = Options::default();
+    let failed = sync::run(&store, &Contacts, &Talkative, &options).await;
+    assert!(failed.is_err());
+    let kept: String = sqlx::query_scalar("select error from sync_runs")
+        .fetch_one(store.pool())
+        .await
+        .unwrap();
+    assert_eq!(
+        kept,
+        "no room for [redacted] (+1 is not [redacted]) in page 3"
+    );
+}
+
 #[tokio::test]
 async fn a_checkpoint_the_provider_no_longer_knows_begins_the_sync_again() {
     let (store, provider) = (database::migrated().await, Provider::new(500, 100));
