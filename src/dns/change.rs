@@ -269,6 +269,11 @@ fn near<'a>(zone: &'a Zone, name: &Owner) -> Option<&'a Owner> {
 }
 
 impl ChangeSet {
+    /// These changes of a zone.
+    pub fn of(current: &Zone, changes: Vec<Change>) -> Result<Self> {
+        ChangeSet::new(current, changes, Vec::new())
+    }
+
     fn new(current: &Zone, mut changes: Vec<Change>, warnings: Vec<String>) -> Result<Self> {
         changes.sort_by(|a, b| {
             (a.record(), a.action, &a.before).cmp(&(b.record(), b.action, &b.before))

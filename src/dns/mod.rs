@@ -14,6 +14,7 @@ mod octodns;
 mod rdata;
 pub mod record;
 pub mod resolver;
+pub mod rules;
 pub mod server;
 mod show;
 mod wire;

@@ -38,16 +38,29 @@ impl Names {
 
     /// What these zones say to a question. Of two with the same name the first publisher's answers.
     pub fn answer(&self, name: &DomainName, kind: &RecordType) -> Answer {
+        self.follow(name, kind, |_| true)
+            .unwrap_or_else(|(name, _)| Answer::Unknown(format!("`{name}` is not in the sandbox")))
+    }
+
+    /// The same; or, where the question is passed on to a name in none of the zones, or to one they
+    /// leave to others, that name and those on the way.
+    pub(super) fn follow(
+        &self,
+        name: &DomainName,
+        kind: &RecordType,
+        is_ours: impl Fn(&DomainName) -> bool,
+    ) -> Result<Answer, (DomainName, Vec<DomainName>)> {
         let publishers = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let zones: Vec<_> = publishers.values().flatten().collect();
         let (mut name, mut aliases) = (name.clone(), Vec::new());
         loop {
-            let within = zones.iter().filter(|zone| name.is_within(&zone.name));
-            let Some(zone) = within.min_by_key(|zone| usize::MAX - zone.name.as_str().len()) else {
-                return Answer::Unknown(format!("`{name}` is not in the sandbox"));
+            let within = zones.iter().rev().filter(|zone| name.is_within(&zone.name));
+            let zone = within.max_by_key(|zone| zone.name.as_str().len());
+            let Some(zone) = zone.filter(|_| is_ours(&name)) else {
+                return Err((name, aliases));
             };
             let Some(records) = zone.at(&name) else {
-                return Answer::NoName;
+                return Ok(Answer::NoName);
             };
             let asked: Vec<_> = records
                 .iter()
@@ -61,12 +74,14 @@ impl Names {
             match alias.and_then(|record| record.target()) {
                 Some(target) if asked.is_empty() => {
                     if aliases.len() == MOST_ALIASES {
-                        return Answer::Unknown(format!("the aliases of `{name}` have no end"));
+                        return Ok(Answer::Unknown(format!(
+                            "the aliases of `{name}` have no end"
+                        )));
                     }
                     aliases.push(target.clone());
                     name = target;
                 }
-                _ => return found(asked, aliases),
+                _ => return Ok(found(asked, aliases)),
             }
         }
     }
@@ -99,6 +114,8 @@ impl Published {
                 .or_default()
                 .push(record.clone());
         }
+        // Where a name has two aliases, it is the same one that is followed every time.
+        records.values_mut().for_each(|records| records.sort());
         Published {
             name: zone.name.clone(),
             records,

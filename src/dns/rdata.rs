@@ -55,6 +55,25 @@ pub(super) fn parse(kind: &RecordType, draft: &Draft, zone: &DomainName) -> Resu
     }
 }
 
+/// What a draft says that cannot be read; the priority in front of a strange MX host still is one.
+pub(super) fn keep(kind: &RecordType, draft: &Draft) -> Parts {
+    let value = draft.value.trim();
+    let (mut priority, mut data) = (draft.priority, value);
+    if *kind == RecordType::Mx
+        && priority.is_none()
+        && let Some((first, rest)) = value.split_once(' ')
+        && let Ok(number) = first.parse()
+    {
+        (priority, data) = (Some(number), rest.trim());
+    }
+    Parts {
+        data: data.to_owned(),
+        priority,
+        weight: draft.weight,
+        port: draft.port,
+    }
+}
+
 /// What a value of the type looks like, in backticks.
 fn example(kind: &RecordType) -> &'static str {
     match kind {

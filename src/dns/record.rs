@@ -304,12 +304,7 @@ impl Draft {
             .kind
             .parse()
             .unwrap_or_else(|_| RecordType::Other(self.kind.trim().to_uppercase()));
-        let parts = rdata::parse(&kind, self, zone).unwrap_or_else(|_| rdata::Parts {
-            data: self.value.trim().to_owned(),
-            priority: self.priority,
-            weight: self.weight,
-            port: self.port,
-        });
+        let parts = rdata::parse(&kind, self, zone).unwrap_or_else(|_| rdata::keep(&kind, self));
         self.record(kind, name, parts)
     }
 

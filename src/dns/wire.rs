@@ -47,6 +47,11 @@ pub(super) fn record_of(record: &WireRecord) -> Option<Record> {
             let octets = txt.txt_data.concat();
             super::rdata::quote(&String::from_utf8_lossy(&octets))
         }
+        // Its text is written without escapes.
+        RData::CAA(caa) => {
+            let value = super::rdata::quote(&String::from_utf8_lossy(&caa.value));
+            format!("{} {} {value}", caa.flags(), caa.tag)
+        }
         // hickory ends each list of a parameter with a comma.
         data @ (RData::HTTPS(_) | RData::SVCB(_)) => {
             let text = data.to_string();
