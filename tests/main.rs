@@ -13,6 +13,7 @@ mod digitalocean;
 mod freshness;
 mod front;
 mod ghl_actions;
+mod ghl_crm;
 mod ghl_sandbox;
 mod godaddy;
 mod killed;

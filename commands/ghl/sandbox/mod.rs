@@ -5,7 +5,7 @@
 //! from a seed, so two sandboxes of one seed and size are the same to the byte.
 //!
 //! Tokens: `pit-sandbox` may do everything, `pit-readonly` may only read, `pit-noscope` lacks the
-//! scopes of contacts, any other is refused. There is one location, [`LOCATION_ID`].
+//! scopes of contacts, `pit-contacts` has no others, any other is refused. There is one location, [`LOCATION_ID`].
 //!
 //! # The door for tests
 //!

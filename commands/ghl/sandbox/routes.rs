@@ -162,6 +162,8 @@ pub(super) enum Token {
     ReadOnly,
     /// `pit-noscope`: everything but contacts.
     NoContacts,
+    /// `pit-contacts`: nothing but contacts.
+    OnlyContacts,
 }
 
 impl Token {
@@ -171,6 +173,7 @@ impl Token {
             "pit-sandbox" => Some(Token::Whole),
             "pit-readonly" => Some(Token::ReadOnly),
             "pit-noscope" => Some(Token::NoContacts),
+            "pit-contacts" => Some(Token::OnlyContacts),
             _ => None,
         }
     }
@@ -180,6 +183,7 @@ impl Token {
             Token::Whole => true,
             Token::ReadOnly => scope.ends_with(".readonly"),
             Token::NoContacts => !scope.starts_with("contacts."),
+            Token::OnlyContacts => scope.starts_with("contacts."),
         }
     }
 }
