@@ -3,9 +3,10 @@
 //! Whatever makes a change set names the records it removes: those of a file that stands for the whole
 //! zone, those of the sets it replaces, or one by one. Nothing else is ever removed.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -29,8 +30,8 @@ pub enum Mode {
     Add,
 }
 
-/// What happens to a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
+/// What happens to a record: it goes, becomes another (or gets another TTL or proxy state), or comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// It goes.
@@ -42,17 +43,35 @@ pub enum Action {
 }
 
 /// A change of one record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-#[allow(
-    missing_docs,
-    reason = "comments go into the schemas of tools, where names that say it all cost"
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
+    /// What happens.
     pub action: Action,
+    /// The record as it is; none where it comes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Record>,
+    /// The record as it will be; none where it goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Record>,
+}
+
+/// By hand, because a record is spelled out once in a schema at most.
+impl JsonSchema for Change {
+    fn schema_name() -> Cow<'static, str> {
+        "Change".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object", "properties": {
+            "action": { "enum": ["delete", "replace", "add"] },
+            "before": { "type": "object", "description": "Record" },
+            "after": { "type": "object" }
+        }})
+    }
 }
 
 impl Change {

@@ -207,31 +207,58 @@ impl JsonSchema for Ttl {
 /// not said is no difference to one that is.
 ///
 /// Reading one back from JSON takes it as it was written: for what we keep ourselves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(
-    missing_docs,
-    reason = "comments go into the schemas of tools, where names that say it all cost"
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// What the provider calls it, where it has ids
+    /// What the provider calls it, where it has ids.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
+    /// Its type.
     #[serde(rename = "type")]
     pub kind: RecordType,
-    /// Relative to the zone; `@` is the zone itself
+    /// Its name, relative to the zone; `@` is the zone itself.
     pub name: Owner,
+    /// The address, the target, the text.
     pub data: String,
+    /// Of MX and SRV: the smallest is tried first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<u16>,
+    /// Of SRV: how often, among those of one priority.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<u16>,
+    /// Of SRV.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
-    /// Seconds, or `auto`
+    /// How long answers may be kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Ttl>,
+    /// Whether the provider stands in front.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxied: Option<bool>,
+}
+
+/// By hand, because it goes into the schema of a tool once for every place a record is in.
+impl JsonSchema for Record {
+    fn schema_name() -> Cow<'static, str> {
+        "Record".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object", "properties": {
+            "id": { "type": "string" },
+            "type": { "type": "string" },
+            "name": { "type": "string", "description": "`@`: the zone" },
+            "data": { "type": "string" },
+            "priority": { "type": "integer" },
+            "weight": { "type": "integer" },
+            "port": { "type": "integer" },
+            "ttl": { "type": ["integer", "string"], "description": "Seconds or `auto`" },
+            "proxied": { "type": "boolean" }
+        }})
+    }
 }
 
 /// What a CAA record says.

@@ -16,7 +16,7 @@ use crate::dns::lookup::Answer;
 use crate::dns::name::{DomainName, Owner};
 use crate::dns::record::{Record, RecordType};
 
-/// A key, by its selector.
+// A key, by its selector.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[allow(
     missing_docs,
@@ -24,9 +24,7 @@ use crate::dns::record::{Record, RecordType};
 )]
 pub struct Selector {
     pub selector: String,
-    /// Whether there is a key to check mail with; null where that is not known
     pub valid: Option<bool>,
-    /// Of an RSA key
     pub bits: Option<usize>,
 }
 

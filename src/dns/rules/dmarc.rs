@@ -16,7 +16,7 @@ use crate::dns::lookup::Answer;
 use crate::dns::name::{DomainName, Owner};
 use crate::dns::record::{Draft, Record, RecordType};
 
-/// What the domain wants done.
+// What the domain wants done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[allow(
     missing_docs,
@@ -24,14 +24,10 @@ use crate::dns::record::{Draft, Record, RecordType};
 )]
 pub struct Dmarc {
     pub record: Option<String>,
-    /// `none`, `quarantine` or `reject`
     pub policy: Option<String>,
-    /// The same for names below
     pub subdomains: Option<String>,
-    /// `relaxed` or `strict`
     pub spf_alignment: Option<String>,
     pub dkim_alignment: Option<String>,
-    /// Where reports go
     pub reports: Vec<String>,
 }
 

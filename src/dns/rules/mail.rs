@@ -15,18 +15,15 @@ use crate::dns::lookup::Answer;
 use crate::dns::name::{DomainName, Owner};
 use crate::dns::record::{Record, RecordType};
 
-/// How the mail of the domain stands.
+// How the mail of the domain stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[allow(
     missing_docs,
     reason = "comments go into the schemas of tools, where names that say it all cost"
 )]
 pub struct Mail {
-    /// Who handles it, where that is known by its hosts
     pub provider: Option<String>,
-    /// The hosts in the order in which they are tried
     pub mx: Vec<String>,
-    /// Whether the domain says that it takes no mail
     pub refuses: bool,
     pub spf: Spf,
     pub dkim: Vec<Selector>,

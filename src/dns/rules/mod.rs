@@ -15,8 +15,11 @@ mod shape;
 mod spf;
 mod view;
 
-use schemars::JsonSchema;
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::change::{Change, ChangeSet};
 use super::lookup::Lookup;
@@ -32,7 +35,7 @@ pub use spf::Spf;
 use view::View;
 
 /// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Something does not work, or is open to others.
@@ -41,6 +44,20 @@ pub enum Severity {
     Warning,
     /// Worth knowing.
     Info,
+}
+
+impl JsonSchema for Severity {
+    fn schema_name() -> Cow<'static, str> {
+        "Severity".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "enum": ["error", "warning", "info"] })
+    }
 }
 
 /// A rule: what it is called, and how bad it is when it is broken.
@@ -138,36 +155,36 @@ pub mod ids {
 }
 
 /// A question that was asked, and what was said.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-#[allow(
-    missing_docs,
-    reason = "comments go into the schemas of tools, where names that say it all cost"
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Asked {
+    /// Whose records.
     pub name: DomainName,
+    /// Of which type.
     #[serde(rename = "type")]
     pub kind: String,
+    /// What was said, for people.
     pub answer: String,
 }
 
-/// What a rule found.
+// What a rule found. `id` is the rule and what it is about, the same as long as it lasts; `fix` is there
+// where there is one right way to mend it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[allow(
     missing_docs,
     reason = "comments go into the schemas of tools, where names that say it all cost"
 )]
 pub struct Finding {
-    /// The rule, and what it is about; the same as long as it lasts
     pub id: String,
     pub rule: String,
     pub severity: Severity,
     pub name: Owner,
     pub message: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Value>")]
     pub records: Vec<Record>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Value>")]
     pub lookups: Vec<Asked>,
-    /// What would mend it, where there is one right way
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fix: Vec<Change>,
 }
@@ -229,7 +246,7 @@ impl Finding {
     }
 }
 
-/// What could not be checked.
+// What could not be checked, because a look-up was not answered.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[allow(
     missing_docs,
@@ -244,7 +261,7 @@ pub struct Unchecked {
 /// What is known about a zone besides its records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// Whether it is signed; `None` where that is not known.
+    /// How far DNSSEC is; where nobody told, it is looked up.
     pub dnssec: Option<Dnssec>,
 }
 
@@ -261,7 +278,7 @@ pub enum Dnssec {
     Broken,
 }
 
-/// Everything found out about a zone.
+// Everything found out about a zone; the worst finding first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[allow(
     missing_docs,
@@ -271,9 +288,7 @@ pub struct Report {
     /// Whether the world sees these records
     pub authoritative: Option<bool>,
     pub mail: Mail,
-    /// The worst first
     pub findings: Vec<Finding>,
-    /// What needed a look-up that was not answered
     pub unchecked: Vec<Unchecked>,
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::view::View;
 use super::{Book, Dnssec, Facts, Finding, ids};
+use crate::dns::lookup::Answer;
 use crate::dns::name::{DomainName, Owner};
 use crate::dns::record::RecordType;
 
@@ -82,11 +83,39 @@ pub(super) async fn check(view: &View<'_>, facts: Facts, book: &mut Book) {
             Err(why) => book.cannot_check(ids::NS_TARGET_MISSING, &ns.name, why),
         }
     }
-    dnssec(facts, book);
+    // Of a zone the world does not see, only its keeper can say.
+    let signed = match facts.dnssec {
+        None if !elsewhere => match ask(view).await {
+            Ok(signed) => Some(signed),
+            Err(why) => {
+                book.cannot_check(ids::DNSSEC_OFF, &apex, why);
+                None
+            }
+        },
+        told => told,
+    };
+    dnssec(signed, book);
 }
 
-fn dnssec(facts: Facts, book: &mut Book) {
-    let (rule, message) = match facts.dnssec {
+/// Whether the registry says that the zone is signed, and whether it is.
+async fn ask(view: &View<'_>) -> Result<Dnssec, String> {
+    let there = async |kind: &str| {
+        let kind = RecordType::Other(kind.to_owned());
+        match view.ask_world(&view.zone.name, &kind).await {
+            Answer::Unknown(why) => Err(why),
+            answer => Ok(!answer.records().is_empty()),
+        }
+    };
+    Ok(match (there("DS").await?, there("DNSKEY").await?) {
+        (true, true) => Dnssec::Active,
+        (true, false) => Dnssec::Broken,
+        (false, true) => Dnssec::Pending,
+        (false, false) => Dnssec::Off,
+    })
+}
+
+fn dnssec(signed: Option<Dnssec>, book: &mut Book) {
+    let (rule, message) = match signed {
         Some(Dnssec::Off) => (
             ids::DNSSEC_OFF,
             "The zone is not signed, so answers can be forged on their way.",
@@ -99,15 +128,7 @@ fn dnssec(facts: Facts, book: &mut Book) {
             ids::DNSSEC_BROKEN,
             "The registry says that the zone is signed, and it is not: resolvers that check take it for forged.",
         ),
-        Some(Dnssec::Active) => return,
-        None => {
-            book.cannot_check(
-                ids::DNSSEC_OFF,
-                &Owner::apex(),
-                "nobody told whether the zone is signed",
-            );
-            return;
-        }
+        Some(Dnssec::Active) | None => return,
     };
     book.find(Finding::new(rule, &Owner::apex(), message));
 }

@@ -23,7 +23,7 @@ const MOST_VOIDS: u32 = 2;
 /// What is over the limit several times over need not be counted to its end.
 const ENOUGH: u32 = 50;
 
-/// What the domain says about who may send its mail.
+// What the domain says about who may send its mail.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[allow(
     missing_docs,
@@ -31,11 +31,9 @@ const ENOUGH: u32 = 50;
 )]
 pub struct Spf {
     pub record: Option<String>,
-    /// Of 10; null where some could not be made
+    /// Of 10; null: not all could be made
     pub lookups: Option<u32>,
-    /// Of 2; null where some could not be made
     pub void_lookups: Option<u32>,
-    /// Whose records it includes, at any depth
     pub includes: Vec<DomainName>,
 }
 

@@ -363,9 +363,22 @@ fn what_rests_on_more_than_records() {
     assert_eq!(with(Some(Dnssec::Off)), ["dnssec-off/@"]);
     assert_eq!(with(Some(Dnssec::Pending)), ["dnssec-pending/@"]);
     assert_eq!(with(Some(Dnssec::Broken)), ["dnssec-broken/@"]);
+    // Where nobody told, the registry and the name servers are asked.
     let unknown = run(&sound, Facts::default(), &others());
     assert_eq!(unknown.findings, []);
     assert_eq!(unknown.unchecked[0].rule, "dnssec-off");
+    for (lines, ids) in [
+        (&["@ 300 A 8.8.4.4"][..], &["dnssec-off/@"][..]),
+        (&["@ 300 DS 1 13 2 abcd"], &["dnssec-broken/@"]),
+        (&["@ 300 DNSKEY 257 3 13 abcd"], &["dnssec-pending/@"]),
+        (&["@ 300 DNSKEY 257 3 13 abcd", "@ 300 DS 1 13 2 abcd"], &[]),
+    ] {
+        let names = others();
+        names.publish("registry", &[zone_of(lines)]);
+        let report = run(&sound, Facts::default(), &names);
+        assert_eq!(found(&report), ids, "{lines:?}");
+        assert_eq!(report.unchecked, []);
+    }
 
     let mut elsewhere = zone(&["www"], &[]);
     elsewhere.authoritative = Some(false);

@@ -58,6 +58,11 @@ impl<'a> View<'a> {
         }
     }
 
+    /// What others say about a name, even one of the zone.
+    pub async fn ask_world(&self, name: &DomainName, kind: &RecordType) -> Answer {
+        self.lookup.lookup(name, kind).await
+    }
+
     /// The answers to many questions, asked at once, in their order.
     pub async fn ask_all(&self, questions: Vec<(DomainName, RecordType)>) -> Vec<Answer> {
         let asking: FuturesOrdered<_> = questions
