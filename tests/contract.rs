@@ -26,6 +26,15 @@ pub struct Prism {
 impl Prism {
     /// Serves a description; a request that breaks its rules is answered with an error.
     pub fn serve(npm: &Npm, description: &Path) -> Prism {
+        Prism::start(npm, "mock", description, None)
+    }
+
+    /// Stands between us and a provider, and holds both to the description.
+    pub fn between(npm: &Npm, description: &Path, provider: &str) -> Prism {
+        Prism::start(npm, "proxy", description, Some(provider))
+    }
+
+    fn start(npm: &Npm, as_what: &str, description: &Path, provider: Option<&str>) -> Prism {
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -34,7 +43,7 @@ impl Prism {
         let mut child = npm
             .command("prism")
             .args([
-                "mock",
+                as_what,
                 "--errors",
                 "-h",
                 "127.0.0.1",
@@ -42,6 +51,7 @@ impl Prism {
                 &port.to_string(),
             ])
             .arg(description)
+            .args(provider)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -159,10 +169,14 @@ impl Shell {
 pub fn shared(provider: &str) -> Option<PathBuf> {
     let checkout =
         std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-    let path = Path::new(&checkout)
-        .join("../shared/apis")
-        .join(provider)
-        .join("openapi.mock.json");
+    let folder = Path::new(&checkout).join("../shared/apis").join(provider);
+    // Some descriptions need help before a mock can serve them.
+    let helped = folder.join("openapi.mock.json");
+    let path = if helped.exists() {
+        helped
+    } else {
+        folder.join("openapi.json")
+    };
     if !path.exists() {
         registry::skip(&format!(
             "{} is not there, so prism has nothing to serve",

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::types::Image;
 use super::{collections, lookup};
 
-/// List images to make droplets from: distributions, applications, and snapshots of yours
+/// List images to make droplets from: theirs, and snapshots of yours
 #[derive(Debug, Args)]
 pub struct Images {
     #[command(flatten)]

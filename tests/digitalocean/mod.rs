@@ -1,5 +1,6 @@
 //! DigitalOcean: the commands, and the sandbox that stands in for the provider.
 
+mod contract;
 mod reads;
 mod sandbox;
 mod writes;
@@ -23,9 +24,21 @@ fn desk(provider: &Provider) -> Desk {
         .with("MEDTAINER_DO_TOKEN", "dop_v1_sandbox")
 }
 
-/// The same without a home of its own: what a person sees who has only this token.
+/// The same with another token.
 fn token(desk: &Desk, token: &str) -> Desk {
     desk.clone().with("MEDTAINER_DO_TOKEN", token)
+}
+
+/// Lets actions take a moment, but a short one.
+fn quick(provider: &Provider) {
+    let times =
+        json!({ "create": 300, "reboot": 300, "snapshot": 300, "destroy": 100, "lag": 200 });
+    order(provider, "durations", times);
+}
+
+/// What a write reports.
+fn report(desk: &Desk, words: &str) -> Value {
+    desk.json(words)["data"].clone()
 }
 
 fn names(answer: &Value) -> Vec<String> {

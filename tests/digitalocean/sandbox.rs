@@ -7,26 +7,26 @@ use serde_json::{Value, json};
 use super::order;
 use crate::front::Provider;
 
-struct Client {
+pub struct Client {
     http: reqwest::Client,
     url: String,
 }
 
-struct Answer {
+pub struct Answer {
     status: u16,
     headers: reqwest::header::HeaderMap,
-    body: Value,
+    pub body: Value,
 }
 
 impl Client {
-    fn new(provider: &Provider) -> Client {
+    pub fn new(provider: &Provider) -> Client {
         Client {
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             url: provider.url.clone(),
         }
     }
 
-    async fn send(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+    pub async fn send(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
         let method = method.parse().unwrap();
         let mut request = self
             .http
@@ -43,12 +43,12 @@ impl Client {
         }
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> Answer {
         self.send("GET", path, None).await
     }
 }
 
-fn web() -> Value {
+pub fn web() -> Value {
     json!({ "name": "new-1", "region": "nyc3", "size": "s-1vcpu-1gb", "image": "debian-12-x64", "tags": ["run-1"] })
 }
 

@@ -1,17 +1,11 @@
 //! Creating, restarting and deleting: what is planned, what is sent, and what is known when things go wrong.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{desk, order, token};
-use crate::front::{Desk, Provider};
+use super::{desk, order, quick, report, token};
+use crate::front::Provider;
 
 const NEW: &str = "do create new-1 --region nyc3 --size s-1vcpu-1gb --image debian-12-x64";
-
-fn quick(provider: &Provider) {
-    let times =
-        json!({ "create": 300, "reboot": 300, "snapshot": 300, "destroy": 100, "lag": 200 });
-    order(provider, "durations", times);
-}
 
 fn writes(provider: &Provider) -> Vec<String> {
     let counters = order(provider, "counters", json!({}));
@@ -25,12 +19,8 @@ fn writes(provider: &Provider) -> Vec<String> {
     writes
 }
 
-fn report(desk: &Desk, words: &str) -> Value {
-    desk.json(words)["data"].clone()
-}
-
 /// A port that answers, until dropped.
-fn port() -> (std::net::TcpListener, u16) {
+pub fn port() -> (std::net::TcpListener, u16) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     (listener, port)
