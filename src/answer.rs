@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 use crate::error::{Error, Kind};
 use crate::output::Data;
 
-/// Where an answer's data came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// Where an answer's data came from, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// Asked for now.

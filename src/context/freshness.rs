@@ -125,6 +125,31 @@ impl Context {
         }
     }
 
+    /// The same for an answer that rests on several collections: it is as old as the oldest of them.
+    pub async fn read_all_through(
+        &self,
+        ecosystem: &'static Ecosystem,
+        feeds: &[&Feed],
+    ) -> Result<()> {
+        let mut all = (Source::Live, None);
+        for (place, feed) in feeds.iter().enumerate() {
+            self.read_through(ecosystem, feed).await?;
+            let notes = self.notes();
+            let source = match notes.source {
+                _ if notes.stale => Source::Stale,
+                Some(Source::Cached) => Source::Cached,
+                _ => Source::Live,
+            };
+            let as_of = notes.as_of;
+            all = match (place, all) {
+                (0, _) => (source, as_of),
+                (_, (worst, oldest)) => (worst.max(source), oldest.min(as_of)),
+            };
+        }
+        self.note_source(all.0, all.1);
+        Ok(())
+    }
+
     /// How old an answer may be, where its data is usually good for so long.
     pub fn fresh_for(&self, usual: Duration) -> Duration {
         let asked = self.invocation.answer.max_age;
