@@ -311,13 +311,22 @@ pub async fn stored_records(conn: &mut PgConnection, zone: &str) -> Result<Vec<R
     RECORDS.list(conn, of_zone).await
 }
 
+/// Fetches how one zone is signed and encrypted, and keeps it.
+pub async fn refresh_posture(cx: &Context, zone: &types::Zone) -> Result<()> {
+    let row = cx.patiently(posture(cx, &zone.id, &zone.name)).await?;
+    POSTURE.put(&mut *cx.db().await?, &[row], None).await?;
+    Ok(())
+}
+
 /// Fetches the records of one zone and keeps them, whole or not at all.
 pub async fn refresh_records(cx: &Context, zone: &str) -> Result<()> {
     let as_of = cx.now();
     let mut fetched = Vec::new();
     let mut next = Some(1);
     while let Some(page) = next {
-        let listed = api::page(cx, api::records(zone, page)?).await?;
+        let listed = cx
+            .patiently(api::page(cx, api::records(zone, page)?))
+            .await?;
         let (page_rows, skipped) = rows(&listed, Some(zone));
         if skipped > 0 {
             cx.note_partial();

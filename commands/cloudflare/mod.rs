@@ -1,6 +1,7 @@
 //! Cloudflare: zones and their DNS.
 
 mod api;
+mod audit;
 mod collections;
 mod dns;
 mod lookup;
@@ -25,6 +26,7 @@ pub fn group() -> Group {
         .command::<zones::Zones>("zones")
         .command::<dns::Dns>("dns")
         .command::<preview::Preview>("preview")
+        .command::<audit::Audit>("audit")
         .command::<sync::Sync>("sync")
 }
 

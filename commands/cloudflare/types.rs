@@ -20,6 +20,8 @@ pub struct Zone {
     #[serde(default)]
     pub name_servers: Option<Vec<String>>,
     #[serde(default)]
+    pub original_name_servers: Option<Vec<String>>,
+    #[serde(default)]
     pub account: Option<Account>,
     #[serde(default)]
     pub plan: Option<Plan>,

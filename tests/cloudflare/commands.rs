@@ -175,7 +175,7 @@ async fn a_sync_sweeps_all_zones_and_marks_what_is_gone() {
             json!({"zone": "medtainer.example", "name": "vpn.medtainer.example"}),
         )
         .await;
-    let record = json!({"name": "api", "type": "A", "content": "203.0.113.12", "ttl": 1});
+    let record = json!({"name": "api", "type": "A", "content": "198.18.113.12", "ttl": 1});
     sandbox
         .order(
             "put",
@@ -216,7 +216,7 @@ async fn one_zone_is_asked_for_alone_when_only_live_will_do() {
     let sandbox = Sandbox::start(unlimited()).await;
     let desk = sandbox.desk();
     json_of(&desk, "cf sync").await;
-    let record = json!({"name": "new", "type": "A", "content": "203.0.113.13", "ttl": 1});
+    let record = json!({"name": "new", "type": "A", "content": "198.18.113.13", "ttl": 1});
     sandbox
         .order(
             "put",

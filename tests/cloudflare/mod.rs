@@ -1,5 +1,6 @@
 //! Cloudflare: the sandbox held against the provider's description, and the commands through the front door.
 
+mod audit;
 mod clients;
 mod commands;
 mod contract;

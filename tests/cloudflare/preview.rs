@@ -39,7 +39,7 @@ const STORE: &str = "\
 ---
 '':
 - type: A
-  value: 198.51.100.20
+  value: 198.18.51.20
   octodns: {cloudflare: {proxied: true}}
 - type: MX
   ttl: 300
@@ -47,14 +47,14 @@ const STORE: &str = "\
 - type: TXT
   value: v=spf1 include:_spf.google.com -all
 _dmarc: {type: TXT, ttl: 300, value: v=DMARC1\\; p=quarantine}
-www: {type: A, value: 198.51.100.20, octodns: {cloudflare: {proxied: true}}}
-origin: {type: A, value: 198.51.100.20}
+www: {type: A, value: 198.18.51.20, octodns: {cloudflare: {proxied: true}}}
+origin: {type: A, value: 198.18.51.20}
 '*': {type: CNAME, value: medtainer-store.example., octodns: {cloudflare: {proxied: true}}}
-mail: {type: A, value: 198.51.100.23}
-old-shop: {type: CNAME, value: medtainer-old-shop.herokuapp.com.}
+mail: {type: A, value: 198.18.51.23}
+old-shop: {type: CNAME, value: medtainer-old-shop.herokudns.com.}
 promo: {type: CNAME, value: medtainer-promo.azurewebsites.net.}
-cdn: {type: CNAME, ttl: 3600, value: medtainer-store.b-cdn.net.}
-pay: {type: A, values: [198.51.100.21, 198.51.100.22]}
+cdn: {type: CNAME, ttl: 3600, value: shops.myshopify.com.}
+pay: {type: A, values: [198.18.51.21, 198.18.51.22]}
 ";
 
 #[tokio::test]
@@ -101,12 +101,12 @@ async fn a_file_is_compared_record_by_record() {
     medtainer-store.example: 2 to add, 4 to change, 2 to delete
     ~ @      MX    10 mail.medtainer-store.example (automatic ttl -> ttl 300)
     ~ @      TXT   "v=spf1 include:_spf.google.com include:sendgrid.net ~all" -> "v=spf1 include:_spf.google.com -all" (automatic ttl)
-    - @      TXT   "v=spf1 ip4:198.51.100.20 +all" (automatic ttl)
+    - @      TXT   "v=spf1 ip4:198.18.51.20 +all" (automatic ttl)
     + _dmarc TXT   "v=DMARC1; p=quarantine" (ttl 300)
-    ~ cdn    CNAME medtainer-store.b-cdn.net (ttl 86400, not proxied -> ttl 3600, not proxied)
-    + mail   A     198.51.100.23 (automatic ttl, not proxied)
+    ~ cdn    CNAME shops.myshopify.com (ttl 86400, not proxied -> ttl 3600, not proxied)
+    + mail   A     198.18.51.23 (automatic ttl, not proxied)
     - mail   CNAME medtainer-store.example (automatic ttl, proxied)
-    ~ www    A     198.51.100.20 (automatic ttl, not proxied -> automatic ttl, proxied)
+    ~ www    A     198.18.51.20 (automatic ttl, not proxied -> automatic ttl, proxied)
     "#);
     assert_eq!(answer["metadata"]["source"], "live");
     assert_eq!(data["requests"].as_array().unwrap().len(), 1);
@@ -122,7 +122,7 @@ async fn a_file_is_compared_record_by_record() {
     let again = json_of(&desk, &format!("cf preview {id} --file {}", same.path())).await;
     assert_eq!(again["data"]["hash"], hash);
     // Another world has another.
-    let record = json!({"name": "pay", "type": "A", "content": "198.51.100.99", "ttl": 60});
+    let record = json!({"name": "pay", "type": "A", "content": "198.18.51.99", "ttl": 60});
     sandbox
         .order(
             "put",
@@ -134,9 +134,7 @@ async fn a_file_is_compared_record_by_record() {
 
     let markdown = run(&desk, &format!("{words} --markdown")).await.ends(0).out;
     assert!(
-        markdown.contains(
-            "| change | cdn | CNAME | medtainer-store.b-cdn.net (ttl 86400, not proxied)"
-        ),
+        markdown.contains("| change | cdn | CNAME | shops.myshopify.com (ttl 86400, not proxied)"),
         "{markdown}"
     );
 }
@@ -146,7 +144,7 @@ async fn the_planned_requests_do_what_was_shown() {
     let sandbox = Sandbox::start(small()).await;
     let desk = sandbox.desk();
     let zone = "medtainer.example";
-    let comment = json!({"name": "vpn", "type": "A", "content": "203.0.113.200", "ttl": 300, "comment": "ask Kim"});
+    let comment = json!({"name": "vpn", "type": "A", "content": "198.18.113.200", "ttl": 300, "comment": "ask Kim"});
     sandbox
         .order("put", json!({"zone": zone, "record": comment}))
         .await;
@@ -157,7 +155,7 @@ async fn the_planned_requests_do_what_was_shown() {
         .lines()
         .filter(|line| !line.starts_with("vpn.") && !line.contains("\tCAA\t0 iodef"))
         .map(|line| {
-            line.replace("203.0.113.11", "203.0.113.12").replace(
+            line.replace("198.18.113.11", "198.18.113.12").replace(
                 "status.medtainer.example.\t3600",
                 "status.medtainer.example.\t300",
             )
@@ -307,7 +305,7 @@ async fn files_that_are_wrong_are_told_where() {
 async fn a_file_that_would_empty_a_zone_is_braked() {
     let sandbox = Sandbox::start(small()).await;
     let desk = sandbox.desk();
-    let file = File::new("zone.txt", "@ 300 IN A 203.0.113.10\nwww 300 IN CNAME @\n");
+    let file = File::new("zone.txt", "@ 300 IN A 198.18.113.10\nwww 300 IN CNAME @\n");
     let words = format!("cf preview medtainer.example --file {}", file.path());
     let said = run(&desk, &format!("{words} --json")).await.ends(6).json();
     assert!(

@@ -191,7 +191,7 @@ async fn records_keep_to_the_rules() {
             vec![81054],
         ),
         (
-            json!({"name": "pay", "type": "A", "content": "198.51.100.21", "ttl": 60}),
+            json!({"name": "pay", "type": "A", "content": "198.18.51.21", "ttl": 60}),
             vec![81058],
         ),
         (
@@ -337,7 +337,7 @@ async fn an_export_is_a_zone_file_with_what_bind_cannot_say_behind_it() {
     );
     let text = response.text().await.unwrap();
     assert!(
-        text.contains("medtainer.example.\t1\tIN\tA\t203.0.113.10 ; cf_tags=cf-proxied:true\n"),
+        text.contains("medtainer.example.\t1\tIN\tA\t198.18.113.10 ; cf_tags=cf-proxied:true\n"),
         "{text}"
     );
     assert!(

@@ -115,6 +115,7 @@ const CATALOG: &[(&str, &str)] = &[
     ("do delete", "digitalocean.delete_droplet"),
     ("do reboot", "digitalocean.reboot_droplet"),
     ("cf preview", "cloudflare.dns_preview"),
+    ("cf audit", "cloudflare.dns_audit"),
 ];
 
 #[test]

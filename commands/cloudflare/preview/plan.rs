@@ -240,9 +240,9 @@ mod tests {
     use crate::cloudflare::sandbox::{Options, router};
 
     const FILE: &str = "\
-@ 300 IN A 203.0.113.70 ; cf_tags=cf-proxied:true
-www IN A 203.0.113.71
-ns1 300 IN A 203.0.113.71
+@ 300 IN A 198.18.113.70 ; cf_tags=cf-proxied:true
+www IN A 198.18.113.71
+ns1 300 IN A 198.18.113.71
 @ 300 IN TXT \"v=spf1 -all\"
 @ 300 IN CAA 0 issue \"letsencrypt.org\"
 _sip._tcp 300 IN SRV 1 2 3 sip.example.net.

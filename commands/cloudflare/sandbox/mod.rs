@@ -3,7 +3,8 @@
 //! It answers the routes medtainer uses, and the changes of records that a later apply would use, the
 //! way the provider does: envelope, paging, filters, rate limit with its headers and its silence,
 //! validation with causes one level down, the routes that answer outside the envelope. The prefix
-//! `/client/v4` may be there or not. Its zones are written down, their ids drawn from a seed.
+//! `/client/v4` may be there or not. Its zones are written down, their ids drawn from a seed; those that
+//! are active answer questions in the DNS of the sandboxes, a proxied name with the proxy's address.
 //!
 //! Tokens: `cf-sandbox` may do everything, `cf-readonly` may only read, `cf-nosettings` lacks Zone
 //! Settings Read, `cf-nozones` lacks Zone Read (and so sees an empty list), `cf-onezone` is limited to
@@ -44,6 +45,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Query};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use medtainer_core::dns::Names;
 use medtainer_core::ecosystem::SandboxOptions;
 use medtainer_core::sandbox::{Hits, Peer, Request, Trouble, TroubleKind, Troubles};
 use serde_json::{Value, json};
@@ -69,6 +71,8 @@ pub struct Options {
     pub limits: Limits,
     /// What goes wrong from the start.
     pub troubles: Vec<Trouble>,
+    /// Where its zones answer questions.
+    pub names: Names,
 }
 
 impl Default for Options {
@@ -78,6 +82,7 @@ impl Default for Options {
             seed: 1,
             limits: Limits::default(),
             troubles: Vec::new(),
+            names: Names::default(),
         }
     }
 }
@@ -98,6 +103,7 @@ impl From<&SandboxOptions> for Options {
             seed: told.seed,
             limits,
             troubles: told.troubles.clone(),
+            names: told.names.clone(),
         }
     }
 }
@@ -118,6 +124,14 @@ struct State {
     by_route: Mutex<BTreeMap<String, u64>>,
     excuses: Mutex<Vec<Excuse>>,
     troubles: Troubles,
+    names: Names,
+}
+
+impl State {
+    /// Lets the zones answer as they are now.
+    fn publish(&self, world: &World) {
+        self.names.publish("cf", &world.published());
+    }
 }
 
 /// A panic elsewhere leaves nothing half written that a test sandbox could not live with.
@@ -133,7 +147,9 @@ pub fn router(options: Options) -> Router {
         by_route: Mutex::default(),
         excuses: Mutex::default(),
         troubles: Troubles::new(options.troubles),
+        names: options.names,
     });
+    state.publish(&locked(&state.world));
     Router::new().fallback(move |request: axum::extract::Request| {
         let state = state.clone();
         async move { answer(&state, request).await }
@@ -161,6 +177,7 @@ async fn answer(state: &State, request: axum::extract::Request) -> Response<Body
     if let Some(order) = path.strip_prefix("/__sandbox/") {
         let body = serde_json::from_slice(&body).unwrap_or_default();
         let (status, value) = control::run(state, order, &body);
+        state.publish(&locked(&state.world));
         return plain(status, value.to_string());
     }
 
@@ -259,14 +276,18 @@ fn serve(state: &State, arrived: Arrived<'_>, hits: &Hits, reading: &mut Reading
             .map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, 9_207, "Request body is invalid."))?
     };
     let mut world = locked(&state.world);
-    (route.run)(&mut Call {
+    let done = (route.run)(&mut Call {
         world: &mut world,
         path,
         query: arrived.query,
         body,
         token,
         repeats: hits.has(TroubleKind::RepeatPage),
-    })
+    });
+    if arrived.method != Method::GET && done.is_ok() {
+        state.publish(&world);
+    }
+    done
 }
 
 /// The token, or what is wrong with it: its form, or that nobody knows it.

@@ -34,16 +34,23 @@ struct Draft {
 type Line = (&'static str, &'static str, u32, &'static str);
 
 /// 2,048 bits, as keys are now: longer than one text of a TXT record may be.
-const DKIM: &str = "v=DKIM1; k=rsa; p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAxq1rTzLwEo2kQzX9q3n8vVd0m7rUe2JtKcY5bHs1Wn4pFgA6iLRjZ0Dh8uMTyQvNfB3xGkEoPw7SaC9lIeYtVmK2nXqJrUhL5dZsGpBwA1oTfCb8MzR6vHyNkEjIxQ4uSgDlWmPaYr3tFcVoLnK7ZsHqEbGiJxUeO0wNdRyTpMvAkC5lX8zShQfBjW2gVuYtIoKaPr9DnLmZcEsHxGbJqU1wFy6TvReNkOiPdAlC4SzMgXhWjQuBt3oVyEr7fKpIaDnLsG5xYmZcHbJqUwTeRvNkOiP8dAlC2SzMgXhWjQuBtoVyErfKpIaDnLsGxwIDAQAB";
+const DKIM: &str = "v=DKIM1; k=rsa; p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAulkAnglcFhI1LoUbASvmwjS/rqOymPVkKYPHQ9Xt3lR0pl3y2UIyjYt3zCKsNjndLlMqKHWmaKqmhMl95aV0iPQnYA8z4NHPYf+sFpC7OTy1TNVWqkHO+L2H69j4lMZRdpe7CRXSWPujSgPrbaJCtElsGteDVuSromVGnH21vBfoVAvfp7VpAYyyXtzeBfp15/5NcdgZ0Ayca4rk4dC4Fe2boyZfQLZBTUiRrLMNVaOqZ8wHcobcWVUyT6e7p/TCQHOkICA5SMs4pXeRBUinczXajGng0VMejmZxoXetAoNhNnRcwVZ3+Lg7Mpw75Vqg+1h5Mhj4UkzaeQED++rctwIDAQAB";
+
+/// What the mail provider of the clinic keeps for it, a zone that is not at Cloudflare.
+pub(super) const ELSEWHERE: (&str, &str, &str) = (
+    "medtainerclinic.onmicrosoft.com",
+    "selector1-medtainerclinic-example._domainkey",
+    "v=DKIM1; k=rsa; p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAxMUGQC/YmpB+rkzW6BvNDhE0GbYKp81uJsDxVTz3g0qvYWEXx00rK7G7dl1Q6RNftiC3rLueu5G6nxRt2Hy4q+OJqczmDFeufwDj6GpwAkv+uae5uc1VHIyS9+zKpemlIgU6DOKAwQgqXKNHbVwcN4t0itga04HjjwvH8A9sCWoMBoIBlaCeMOAjOX8V6Gu4NXdXatFF+gLEPnab5FYloOd5ey8TcysysYEZZw2TYSKYPZq9fYKuDDr+try0nJJvW+7w1iDIKvH2yRM58GebNKQbBVdUk5+S3el7vZucnbcVXDdCgHpG3fUov65GsD09FHRbiree1ka79M/BcoBk1QIDAQAB",
+);
 
 /// The good one: signed, strict, all of its mail settled.
 const MAIN: &[Line] = &[
-    ("@", "A", 0, "203.0.113.10"),
-    ("@", "AAAA", 0, "2001:db8:10::10"),
+    ("@", "A", 0, "198.18.113.10"),
+    ("@", "AAAA", 0, "2001:2:0:10::10"),
     ("www", "CNAME", 0, "medtainer.example"),
-    ("api", "A", 0, "203.0.113.11"),
-    ("vpn", "A", 300, "203.0.113.200"),
-    ("status", "CNAME", 3600, "medtainer.statuspage.io"),
+    ("api", "A", 0, "198.18.113.11"),
+    ("vpn", "A", 300, "198.18.113.200"),
+    ("status", "CNAME", 3600, "medtainer.github.io"),
     ("@", "MX", 3600, "1 aspmx.l.google.com"),
     ("@", "MX", 3600, "5 alt1.aspmx.l.google.com"),
     ("@", "MX", 3600, "10 alt2.aspmx.l.google.com"),
@@ -51,7 +58,7 @@ const MAIN: &[Line] = &[
     (
         "@",
         "TXT",
-        1,
+        3600,
         "google-site-verification=Zr8sD0hWq2LxVt5nYbC7uEoJ1mKfPaRg3iTc9XyNvHs",
     ),
     ("google._domainkey", "TXT", 3600, DKIM),
@@ -78,15 +85,15 @@ const MAIN: &[Line] = &[
         "0 iodef mailto:security@medtainer.example",
     ),
     ("_sip._tcp", "SRV", 3600, "10 5 5060 sip.medtainer.example"),
-    ("sip", "A", 3600, "203.0.113.60"),
+    ("sip", "A", 3600, "198.18.113.60"),
 ];
 
 /// The neglected one: two SPF records, no DMARC, a name that anybody may take over, an origin in the open.
 const STORE: &[Line] = &[
-    ("@", "A", 0, "198.51.100.20"),
-    ("www", "A", 1, "198.51.100.20"),
-    ("origin", "A", 1, "198.51.100.20"),
-    ("old-shop", "CNAME", 1, "medtainer-old-shop.herokuapp.com"),
+    ("@", "A", 0, "198.18.51.20"),
+    ("www", "A", 1, "198.18.51.20"),
+    ("origin", "A", 1, "198.18.51.20"),
+    ("old-shop", "CNAME", 1, "medtainer-old-shop.herokudns.com"),
     ("promo", "CNAME", 1, "medtainer-promo.azurewebsites.net"),
     ("*", "CNAME", 0, "medtainer-store.example"),
     ("@", "MX", 1, "10 mail.medtainer-store.example"),
@@ -97,18 +104,18 @@ const STORE: &[Line] = &[
         1,
         "v=spf1 include:_spf.google.com include:sendgrid.net ~all",
     ),
-    ("@", "TXT", 1, "v=spf1 ip4:198.51.100.20 +all"),
-    ("cdn", "CNAME", 86400, "medtainer-store.b-cdn.net"),
-    ("pay", "A", 60, "198.51.100.21"),
-    ("pay", "A", 60, "198.51.100.22"),
+    ("@", "TXT", 1, "v=spf1 ip4:198.18.51.20 +all"),
+    ("cdn", "CNAME", 86400, "shops.myshopify.com"),
+    ("pay", "A", 60, "198.18.51.21"),
+    ("pay", "A", 60, "198.18.51.22"),
 ];
 
 /// The unfinished one: the DS record never reached the registrar, DMARC only watches.
 const CLINIC: &[Line] = &[
-    ("@", "A", 0, "203.0.113.40"),
+    ("@", "A", 0, "198.18.113.40"),
     ("www", "CNAME", 0, "medtainer-clinic.example"),
     ("portal", "CNAME", 0, "medtainer-clinic.example"),
-    ("direct", "A", 300, "203.0.113.40"),
+    ("direct", "A", 300, "198.18.113.40"),
     (
         "@",
         "MX",
@@ -140,17 +147,17 @@ const CLINIC: &[Line] = &[
 ];
 
 const LABS: &[Line] = &[
-    ("@", "A", 0, "203.0.113.70"),
+    ("@", "A", 0, "198.18.113.70"),
     ("www", "CNAME", 0, "medtainer-labs.example"),
-    ("ns1", "A", 86400, "203.0.113.71"),
-    ("ns2", "A", 86400, "203.0.113.72"),
+    ("ns1", "A", 86400, "198.18.113.71"),
+    ("ns2", "A", 86400, "198.18.113.72"),
     ("@", "TXT", 1, "v=spf1 -all"),
     ("_dmarc", "TXT", 1, "v=DMARC1; p=reject"),
 ];
 
 /// An agency began to take the domain over and never finished.
 const LABS_AT_THE_AGENCY: &[Line] = &[
-    ("@", "A", 0, "192.0.2.44"),
+    ("@", "A", 0, "198.18.2.44"),
     ("www", "CNAME", 0, "medtainer-labs.example"),
 ];
 
@@ -163,15 +170,15 @@ const PARKED: &[Line] = &[
 ];
 
 const ACCENTED: &[Line] = &[
-    ("@", "A", 0, "203.0.113.10"),
+    ("@", "A", 0, "198.18.113.10"),
     ("www", "CNAME", 0, "xn--mdtainer-b1a.example"),
     ("@", "TXT", 1, "v=spf1 -all"),
 ];
 
 const PORTAL: &[Line] = &[
-    ("@", "A", 0, "203.0.113.90"),
+    ("@", "A", 0, "198.18.113.90"),
     ("www", "CNAME", 0, "medtainer-portal.example"),
-    ("edge", "A", 0, "203.0.113.91"),
+    ("edge", "A", 0, "198.18.113.91"),
     ("@", "TXT", 1, "v=spf1 -all"),
     ("_dmarc", "TXT", 1, "v=DMARC1; p=reject"),
     ("@", "CAA", 1, "0 issue letsencrypt.org"),

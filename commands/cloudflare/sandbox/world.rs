@@ -1,12 +1,15 @@
 //! The zones of the sandbox.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use medtainer_core::dns::{self, DomainName, Draft, Limits, Owner};
 use medtainer_core::sandbox::scramble;
 use serde_json::{Value, json};
 
 use super::records::Record;
+use super::seed::ELSEWHERE;
+use crate::cloudflare::types;
 
 /// An account: its id and its name.
 pub(super) const ACCOUNTS: [(&str, &str); 2] = [
@@ -47,6 +50,9 @@ pub(super) struct World {
     drawn: u64,
 }
 
+/// What a proxied name answers with.
+const EDGE: &str = "198.18.0.104";
+
 /// The two name servers every zone here is given.
 pub(super) const NAME_SERVERS: [&str; 2] = ["ada.ns.cloudflare.com", "rob.ns.cloudflare.com"];
 
@@ -75,6 +81,16 @@ impl World {
         self.zones.iter().position(|zone| zone.id == id)
     }
 
+    /// The zones that are active, as the world sees them, and one of a provider they lean on.
+    pub(super) fn published(&self) -> Vec<dns::Zone> {
+        let active = self.zones.iter().filter(|zone| zone.status == "active");
+        let (name, owner, text) = ELSEWHERE;
+        let name = DomainName::lenient(name);
+        let key = Draft::new("TXT", "", text).accept(Owner::relative(owner), &name);
+        let elsewhere = dns::Zone::new(name, Limits::default()).with(vec![key]);
+        active.map(Zone::published).chain([elsewhere]).collect()
+    }
+
     /// A zone by its name or id, for the door for tests.
     pub(super) fn named(&mut self, name: &Value) -> Result<&mut Zone, String> {
         self.zones
@@ -85,6 +101,26 @@ impl World {
 }
 
 impl Zone {
+    fn published(&self) -> dns::Zone {
+        let name = DomainName::lenient(&self.name);
+        let servers =
+            NAME_SERVERS.map(|server| Draft::new("NS", "@", server).accept(Owner::apex(), &name));
+        let mut records: Vec<_> = servers.into();
+        let mut proxied = HashSet::new();
+        for record in &self.records {
+            let Ok(wire) = types::Record::stored(&record.json().to_string()) else {
+                continue;
+            };
+            let record = wire.common(&name);
+            if wire.proxied != Some(true) {
+                records.push(record);
+            } else if proxied.insert(record.name.as_str().to_owned()) {
+                records.push(Draft::new("A", "", EDGE).accept(record.name, &name));
+            }
+        }
+        dns::Zone::new(name, Limits::default()).with(records)
+    }
+
     /// As Cloudflare shows it.
     pub(super) fn json(&self) -> Value {
         let (account, name) = ACCOUNTS[self.account];
