@@ -1,6 +1,6 @@
 //! The figures medtainer promises, each against something measured in the same run.
 //!
-//!     cargo bench --bench figures -- [cached] [sync] [mcp] [--runs 30] [--contacts 100000] [--rounds 3]
+//!     cargo bench --bench figures -- [cached] [sync] [mcp] [intelligence] [--runs 30] [--contacts 100000] [--rounds 3]
 //!         [--calls 6400]
 //!
 //! Everything runs through the release binary, on a private Postgres made for the run, with `fsync` on.
@@ -14,6 +14,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[path = "figures/cached.rs"]
 mod cached;
+#[path = "figures/intelligence.rs"]
+mod intelligence;
 #[path = "figures/mcp.rs"]
 mod mcp;
 #[path = "figures/scene.rs"]
@@ -28,7 +30,7 @@ fn main() {
     {
         return mcp::be(form, home);
     }
-    let all = !["cached", "sync", "mcp"]
+    let all = !["cached", "sync", "mcp", "intelligence"]
         .iter()
         .any(|name| wanted.iter().any(|word| word == name));
     let wants = |name: &str| all || wanted.iter().any(|word| word == name);
@@ -42,6 +44,9 @@ fn main() {
     }
     if wants("sync") {
         sync::run(number("--contacts", 100_000), number("--rounds", 3));
+    }
+    if wants("intelligence") {
+        intelligence::run(number("--runs", 30));
     }
     if wants("mcp") {
         mcp::run(number("--calls", 6_400));

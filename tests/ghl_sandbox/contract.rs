@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
-use medtainer::ghl::sandbox::COMPANY_ID;
+use medtainer::ghl::sandbox::{ANCHOR_MS, COMPANY_ID};
 
 use super::*;
+
+const DAY_MS: i64 = 86_400_000;
 
 /// Past the capture of the test harness, so that nobody overlooks it.
 fn loud(text: &str) {
@@ -28,6 +30,11 @@ fn description() -> Value {
     loosen(&mut description);
     // The official description calls every custom value a text; it follows the type of the field.
     description["components"]["schemas"]["CustomFieldSchema"]["properties"]["value"] = json!({});
+    // It calls times objects, and shows texts.
+    for name in ["startTime", "endTime", "dateAdded", "dateUpdated"] {
+        description["components"]["schemas"]["CalendarEventDTO"]["properties"][name] =
+            json!({ "type": "string" });
+    }
     description
 }
 
@@ -229,6 +236,30 @@ async fn answers_fit_the_providers_description() {
             .await;
         check("get", "/conversations/messages/export", "200", &export);
     }
+
+    let calendars = sandbox.get(&in_location("/calendars/")).await;
+    check("get", "/calendars/", "200", &calendars);
+    let calendar = calendars["calendars"][0]["id"].as_str().unwrap();
+    let span = format!(
+        "startTime={}&endTime={}",
+        ANCHOR_MS - 90 * DAY_MS,
+        ANCHOR_MS
+    );
+    let events = sandbox
+        .get(&in_location(&format!(
+            "/calendars/events?calendarId={calendar}&{span}"
+        )))
+        .await;
+    check("get", "/calendars/events", "200", &events);
+    assert!(events["events"].as_array().unwrap().len() > 20);
+    let (status, _) = sandbox
+        .send(
+            Method::GET,
+            &in_location(&format!("/calendars/events?{span}")),
+            None,
+        )
+        .await;
+    assert_eq!(status, 422);
 
     let location = sandbox.get(&format!("/locations/{LOCATION_ID}")).await;
     check("get", "/locations/{locationId}", "200", &location);

@@ -47,7 +47,8 @@ impl Sandbox {
         path: &str,
         body: Option<Value>,
     ) -> reqwest::Result<Response> {
-        let version = if path.starts_with("/conversations") {
+        let dated = ["/conversations", "/calendars"];
+        let version = if dated.iter().any(|prefix| path.starts_with(prefix)) {
             "2021-04-15"
         } else {
             "2021-07-28"
