@@ -79,6 +79,15 @@ pub fn records(domain: &DomainName, offset: usize) -> Result<Request> {
     .query("limit", RECORDS.to_string()))
 }
 
+/// A set of records: those of one type and one name.
+pub fn set(method: Method, domain: &DomainName, kind: &str, name: &str) -> Result<Request> {
+    Request::new(
+        method,
+        "/v1/domains/{domain}/records/{type}/{name}",
+        &[domain.as_str(), kind, name],
+    )
+}
+
 /// All records of a zone as JSON text, and how many requests that took; none where GoDaddy has no zone.
 pub async fn zone<'a, F>(
     domain: &DomainName,

@@ -100,6 +100,7 @@ impl Command for Domain {
 pub async fn refreshed(cx: &Context, name: &DomainName, kept: Kept) -> Result<Kept> {
     cx.read_part_through(
         kept.detail_synced_at,
+        false,
         collections::DOMAIN_FRESHNESS,
         fetch(cx, name),
     )

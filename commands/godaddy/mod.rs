@@ -2,9 +2,14 @@
 
 mod api;
 mod available;
+mod changes;
 mod collections;
 mod contacts;
 mod dns;
+mod dns_apply;
+mod dns_delete;
+mod dns_rollback;
+mod dns_set;
 mod domain;
 mod domains;
 mod mail;
@@ -40,6 +45,10 @@ pub fn group() -> Group {
         .command::<contacts::Contacts>("contacts")
         .command::<available::Available>("available")
         .command::<sync::Sync>("sync")
+        .action::<dns_set::DnsSet>("dns-set")
+        .action::<dns_delete::DnsDelete>("dns-delete")
+        .action::<dns_apply::DnsApply>("dns-apply")
+        .action::<dns_rollback::DnsRollback>("dns-rollback")
 }
 
 /// Everything core has to know about GoDaddy.

@@ -2,17 +2,28 @@
 
 use medtainer_core::Result;
 use medtainer_core::context::Context;
-use medtainer_core::dns::DomainName;
+use medtainer_core::dns::{DomainName, Limits, Zone};
 use sqlx::Connection;
 
 use super::store::{self, Kept};
 use super::types::Wire;
 use super::{GODADDY, api, collections};
 
+/// What GoDaddy takes.
+pub const LIMITS: Limits = Limits {
+    min_ttl: 600,
+    max_ttl: 86_400,
+    automatic_ttl: false,
+    apex_cname: false,
+    proxied: false,
+    text: 512,
+};
+
 /// The records of a domain, fresh enough; the reader is told where they are not what the world sees.
 pub async fn read(cx: &Context, name: &DomainName, kept: &Kept) -> Result<Vec<Wire>> {
     cx.read_part_through(
         kept.records_synced_at,
+        kept.touched,
         collections::ZONE_FRESHNESS,
         fetch(cx, name),
     )
@@ -59,4 +70,18 @@ pub fn authoritative(kept: &Kept) -> Option<bool> {
         server == "domaincontrol.com" || server.ends_with(".domaincontrol.com")
     };
     (!servers.is_empty()).then(|| servers.iter().all(ours))
+}
+
+/// The zone in the form all providers share.
+pub fn whole(name: &DomainName, kept: &Kept, wires: &[Wire]) -> Zone {
+    let records = wires.iter().map(|wire| wire.record.clone()).collect();
+    let mut zone = Zone::new(name.clone(), LIMITS).with(records);
+    zone.nameservers = kept
+        .name_servers
+        .iter()
+        .flatten()
+        .map(|server| DomainName::lenient(server))
+        .collect();
+    zone.authoritative = authoritative(kept);
+    zone
 }

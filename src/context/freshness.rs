@@ -176,17 +176,19 @@ impl Context {
     }
 
     /// The same for a part of a collection that is fetched by itself, such as one zone: `as_of` is when
-    /// that was done last, `fetch` does it now.
+    /// that was done last, `touched` whether we wrote to it since, `fetch` does it now.
     pub async fn read_part_through(
         &self,
         as_of: Option<DateTime<Utc>>,
+        touched: bool,
         freshness: Duration,
         fetch: impl Future<Output = Result<()>>,
     ) -> Result<()> {
         let options = &self.invocation.answer;
         let limit = self.fresh_for(freshness);
         let age = as_of.map(|at| self.now().signed_duration_since(at));
-        let young = age.is_some_and(|age| age.abs().to_std().is_ok_and(|age| age <= limit));
+        let young =
+            !touched && age.is_some_and(|age| age.abs().to_std().is_ok_and(|age| age <= limit));
         if options.offline {
             if as_of.is_none() {
                 self.note_partial();

@@ -191,7 +191,8 @@ select exists (select from finished)";
 const UNDONE: &str = "update writes set state = 'undone', undone_by = $2 where id = $1 and state in ('confirmed', 'rejected')";
 
 const TOUCHED: &str =
-    "update sync_state set touched_at = clock_timestamp() where collection = any($1)";
+    "insert into sync_state (collection, touched_at) select unnest($1::text[]), clock_timestamp()
+on conflict (collection) do update set touched_at = excluded.touched_at";
 
 const APPROVE: &str = "\
 update writes

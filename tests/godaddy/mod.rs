@@ -4,6 +4,7 @@ mod account;
 mod commands;
 mod contract;
 mod sandbox;
+mod writes;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -48,7 +48,10 @@ async fn sets_are_replaced_as_a_whole() {
         rows.map(|row| row["data"].as_str().unwrap().to_owned())
             .collect()
     };
-    assert_eq!(datas(&sandbox.get(set).await), ["192.0.2.21", "192.0.2.22"]);
+    assert_eq!(
+        datas(&sandbox.get(set).await),
+        ["198.18.2.21", "198.18.2.22"]
+    );
     let one = json!([{"data": "192.0.2.9", "ttl": 600}]);
     let (status, body) = sandbox.send(Method::PUT, set, Some(one)).await;
     assert_eq!((status.as_u16(), body), (200, Value::Null));

@@ -21,6 +21,7 @@ const ROOMS: &[&str] = &[
     "names",
     "zone",
     "mail",
+    "changes",
     "sandbox",
 ];
 

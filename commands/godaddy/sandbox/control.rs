@@ -111,6 +111,7 @@ fn zone(state: &State, body: &Map<String, Value>) -> Answer {
     zone.retain(|record| !gone.contains(record));
     zone.extend(lines("add"));
     let rows: Vec<_> = zone.iter().map(Record::json).collect();
+    world.publish();
     Ok(json!({ "records": rows }))
 }
 
@@ -136,7 +137,9 @@ fn put(state: &State, body: &Map<String, Value>) -> Answer {
             .collect();
     }
     domain.modified = chrono::Utc::now();
-    Ok(json!({ "modified": iso(domain.modified) }))
+    let modified = iso(domain.modified);
+    world.publish();
+    Ok(json!({ "modified": modified }))
 }
 
 fn delete(state: &State, body: &Map<String, Value>) -> Answer {

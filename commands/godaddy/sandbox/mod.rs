@@ -45,6 +45,7 @@ use axum::extract::{ConnectInfo, Query};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
 use chrono::Utc;
+use medtainer_core::dns::Names;
 use medtainer_core::ecosystem::SandboxOptions;
 use medtainer_core::sandbox::{Hits, Peer, Request, Trouble, TroubleKind, Troubles};
 use serde_json::{Value, json};
@@ -71,6 +72,8 @@ pub struct Options {
     pub limits: Limits,
     /// What goes wrong from the start.
     pub troubles: Vec<Trouble>,
+    /// Where its zones are published to whoever looks names up.
+    pub names: Names,
 }
 
 impl Default for Options {
@@ -80,6 +83,7 @@ impl Default for Options {
             seed: 1,
             limits: Limits::default(),
             troubles: Vec::new(),
+            names: Names::default(),
         }
     }
 }
@@ -105,6 +109,7 @@ impl From<&SandboxOptions> for Options {
             seed: told.seed,
             limits,
             troubles: told.troubles.clone(),
+            names: told.names.clone(),
         }
     }
 }
@@ -164,16 +169,15 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The zones the sandbox starts with, for a resolver to answer from: the domain, and lines as a zone
-/// file has them.
-pub fn zones() -> &'static [(&'static str, &'static str)] {
-    zones::ZONES
-}
-
 /// The sandbox as a router, to be served by [`medtainer_core::sandbox::serve`].
 pub fn router(options: Options) -> Router {
     let state = Arc::new(State {
-        world: Mutex::new(World::new(options.domains, options.seed, Utc::now())),
+        world: Mutex::new(World::new(
+            options.domains,
+            options.seed,
+            Utc::now(),
+            options.names,
+        )),
         meter: Mutex::new(Meter::new(options.limits)),
         troubles: Troubles::new(options.troubles),
         lag: Mutex::new(Duration::ZERO),

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveTime, SecondsFormat, Utc};
+use medtainer_core::dns::{DomainName, Limits, Names, Zone};
 use serde_json::{Map, Value, json};
 
-use super::seed;
+use super::{seed, zones};
+use crate::godaddy::types::Wire;
 
 /// See the module.
 pub(super) struct World {
@@ -14,6 +16,8 @@ pub(super) struct World {
     pub(super) domains: BTreeMap<String, Domain>,
     /// How late reads of a zone see writes.
     pub(super) lag: Duration,
+    /// What the sandboxes' DNS answers from.
+    names: Names,
     /// Zones as reads still see them, and until when.
     before: BTreeMap<String, (Instant, Vec<Record>)>,
 }
@@ -51,16 +55,38 @@ pub(super) struct Record {
 }
 
 impl World {
-    pub(super) fn new(domains: usize, seed: u64, now: DateTime<Utc>) -> Self {
+    pub(super) fn new(domains: usize, seed: u64, now: DateTime<Utc>, names: Names) -> Self {
         let today = now.with_time(NaiveTime::MIN).earliest().unwrap_or(now);
-        World {
+        let world = World {
+            names,
             domains: seed::domains(domains, seed, today)
                 .into_iter()
                 .map(|domain| (domain.name.clone(), domain))
                 .collect(),
             lag: Duration::ZERO,
             before: BTreeMap::new(),
+        };
+        world.publish();
+        world
+    }
+
+    /// Lets the world's resolvers see the zones: those GoDaddy's name servers answer for.
+    pub(super) fn publish(&self) {
+        let ours = self.domains.values().filter(|domain| {
+            let mut servers = domain.nameservers.iter();
+            servers.all(|server| server.ends_with("domaincontrol.com"))
+        });
+        let mut zones: Vec<Zone> = ours
+            .map(|domain| published(&domain.name, domain.zone.iter().flatten()))
+            .collect();
+        for (name, lines) in [zones::ELSEWHERE, zones::OTHERS].concat() {
+            let records: Vec<Record> = lines
+                .lines()
+                .map(|line| Record::of_line(name, line))
+                .collect();
+            zones.push(published(name, records.iter()));
         }
+        self.names.publish("godaddy", &zones);
     }
 
     /// The zone as a read sees it now.
@@ -77,12 +103,13 @@ impl World {
         let lag = self.lag;
         if let Some(domain) = self.domains.get_mut(domain) {
             let old = domain.zone.replace(records).unwrap_or_default();
+            let name = domain.name.clone();
             if lag.is_zero() {
-                self.before.remove(&domain.name);
+                self.before.remove(&name);
             } else {
-                self.before
-                    .insert(domain.name.clone(), (Instant::now() + lag, old));
+                self.before.insert(name, (Instant::now() + lag, old));
             }
+            self.publish();
         }
     }
 
@@ -143,6 +170,20 @@ impl Domain {
     fn auth_code(&self) -> String {
         format!("sandbox-auth-{}", self.id)
     }
+}
+
+/// A zone as a name server has it: what no server could answer is not in it.
+fn published<'a>(name: &str, records: impl Iterator<Item = &'a Record>) -> Zone {
+    let name = DomainName::lenient(name);
+    let records = records
+        .filter(|record| record.kind != "SOA" && record.data != "Parked")
+        .filter_map(|record| match record.json() {
+            Value::Object(body) => Wire::read(body, &name),
+            _ => None,
+        })
+        .map(|wire| wire.record)
+        .collect();
+    Zone::new(name, Limits::default()).with(records)
 }
 
 /// A time as the API writes it.

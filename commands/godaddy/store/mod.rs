@@ -79,7 +79,9 @@ macro_rules! domains {
     ($rest:literal) => {
         concat!(
             "select domain::text, domain_id, status::text, created_at, expires, renew_deadline, auto_renew, locked,
-       privacy, name_servers, has_zone, deleted_at, detail_synced_at, records_synced_at
+       privacy, name_servers, has_zone, deleted_at, detail_synced_at, records_synced_at,
+       coalesce(records_synced_at <= (select touched_at from sync_state where collection = 'godaddy.zones'), false)
+           as touched
   from godaddy_domains where ",
             $rest
         )
@@ -178,6 +180,8 @@ pub struct Kept {
     pub detail_synced_at: Option<DateTime<Utc>>,
     /// When its zone was last fetched.
     pub records_synced_at: Option<DateTime<Utc>>,
+    /// Whether we changed a zone since.
+    pub touched: bool,
 }
 
 /// Stores a page of domains; unchanged ones are not written.
