@@ -4,6 +4,7 @@
 
 mod files;
 mod freshness;
+mod send;
 mod writing;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,9 +22,9 @@ use crate::app::{App, Desk};
 use crate::auth::{self, Credentials, DEFAULT_ACCOUNT, FieldStatus, SecretString, Vault};
 use crate::cli::options::{AnswerOptions, WriteOptions};
 use crate::dns::{Lookup, Offline};
-use crate::ecosystem::{Companion, Ecosystem};
+use crate::ecosystem::Ecosystem;
 use crate::error::{Error, Result};
-use crate::http::{Call, Effect, Gateway, Priority, Reply, Request, Service};
+use crate::http::Gateway;
 use crate::store::audit::{self, Caller, Execution};
 use crate::store::{Business, Store};
 use crate::ui::person::Person;
@@ -434,132 +435,6 @@ impl Context {
         |name| self.app.env.get(name).map(str::to_owned)
     }
 
-    /// Sends a request that reads to a provider, on the one path there is. Requests that write are sent
-    /// by [`writes`](crate::writes) alone.
-    pub async fn send(&self, ecosystem: &Ecosystem, request: Request) -> Result<Reply> {
-        only_reads(&request)?;
-        self.send_as(ecosystem, request, Priority::Person).await
-    }
-
-    /// The same, letting people go first.
-    pub async fn send_in_background(
-        &self,
-        ecosystem: &Ecosystem,
-        request: Request,
-    ) -> Result<Reply> {
-        only_reads(&request)?;
-        self.send_as(ecosystem, request, Priority::Background).await
-    }
-
-    /// Sends a step of a plan.
-    pub(crate) async fn send_write(
-        &self,
-        ecosystem: &Ecosystem,
-        request: Request,
-    ) -> Result<Reply> {
-        self.send_as(ecosystem, request, Priority::Person).await
-    }
-
-    /// Asks a companion of an ecosystem, at `server` where somebody named one; nowhere else than the
-    /// sandbox when that is what the business is.
-    pub async fn ask(
-        &self,
-        ecosystem: &Ecosystem,
-        companion: &Companion,
-        server: Option<&str>,
-        request: Request,
-    ) -> Result<Reply> {
-        only_reads(&request)?;
-        let service = companion.service;
-        let home = if self.business().is_sandbox() {
-            format!(
-                "{}{}",
-                self.app.sandbox_url(ecosystem).await?,
-                companion.sandbox
-            )
-        } else {
-            let moved = self.app.env.get(service.url_variable);
-            moved.unwrap_or(service.base_url).to_owned()
-        };
-        let base_url = server.unwrap_or(&home);
-        let credential = Credentials::given(service, Vec::new());
-        self.call(
-            *service,
-            base_url,
-            // Each of its servers counts for itself.
-            base_url,
-            &credential,
-            request,
-            Priority::Person,
-        )
-        .await
-    }
-
-    async fn send_as(
-        &self,
-        ecosystem: &Ecosystem,
-        request: Request,
-        priority: Priority,
-    ) -> Result<Reply> {
-        let base_url = self.base_url(ecosystem).await?;
-        let credential = self.credential(ecosystem).await?;
-        let account = (ecosystem.account)(&credential);
-        self.notes().account.clone_from(&Some(account.clone()));
-        let unlimited = self
-            .app
-            .config
-            .providers
-            .get(ecosystem.service.name)
-            .and_then(|provider| provider.budget)
-            == Some(false);
-        let service = if unlimited {
-            Service {
-                limits: None,
-                ..*ecosystem.service
-            }
-        } else {
-            *ecosystem.service
-        };
-        self.call(service, &base_url, &account, &credential, request, priority)
-            .await
-    }
-
-    async fn call(
-        &self,
-        service: Service,
-        base_url: &str,
-        account: &str,
-        credential: &Credentials,
-        request: Request,
-        priority: Priority,
-    ) -> Result<Reply> {
-        let execution_id = match &self.execution {
-            Some(_) => Some(self.execution_id().await?),
-            None => None,
-        };
-        self.give_back();
-        let reply = self
-            .gateway
-            .send(Call {
-                service: &service,
-                base_url,
-                account,
-                credential,
-                request,
-                priority,
-                deadline: self.until(),
-                execution_id,
-            })
-            .await?;
-        if reply.repaired {
-            self.warn(format!(
-                "{} sent characters no database can keep; they are shown as \u{fffd}",
-                service.title
-            ));
-        }
-        Ok(reply)
-    }
-
     /// Until when an answer of a provider is of use.
     fn until(&self) -> Instant {
         let patience = self.notes().patience;
@@ -588,15 +463,6 @@ impl std::ops::DerefMut for Lent<'_> {
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
         *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = self.conn.take();
-    }
-}
-
-fn only_reads(request: &Request) -> Result<()> {
-    match request.effect {
-        Effect::Read => Ok(()),
-        Effect::Write => Err(Error::internal(format!(
-            "{request:?} writes, and only a plan may"
-        ))),
     }
 }
 
