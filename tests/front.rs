@@ -288,6 +288,11 @@ impl Desk {
 
     /// Runs it in a terminal of this width; both streams come back as one.
     pub fn terminal(&self, width: u16, words: &str) -> Said {
+        self.typing(width, words, "")
+    }
+
+    /// The same with somebody who answers questions: types this once there is one.
+    pub fn typing(&self, width: u16, words: &str, answer: &str) -> Said {
         let words = split(words)
             .iter()
             .map(|word| format!("'{word}'"))
@@ -300,8 +305,35 @@ impl Desk {
             .env_clear()
             .envs(self.env.iter().cloned())
             .env("TERM", "xterm")
-            .stdin(Stdio::null());
-        let mut said = Said::of(&command.output().unwrap());
+            .stdin(if answer.is_empty() {
+                Stdio::null()
+            } else {
+                Stdio::piped()
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        if let Some(mut keyboard) = child.stdin.take() {
+            let (mut screen, mut seen) = (child.stdout.take().unwrap(), Vec::new());
+            let mut letters = [0; 1024];
+            let mut typed = false;
+            loop {
+                let read = screen.read(&mut letters).unwrap_or(0);
+                if read == 0 {
+                    break;
+                }
+                seen.extend_from_slice(&letters[..read]);
+                let text = String::from_utf8_lossy(&seen);
+                if !typed && (text.contains("[y/N]") || text.contains("to do it: ")) {
+                    keyboard.write_all(answer.as_bytes()).unwrap();
+                    typed = true;
+                }
+            }
+            let mut said = Said::of(&child.wait_with_output().unwrap());
+            said.out = String::from_utf8_lossy(&seen).replace("\r\n", "\n");
+            return said;
+        }
+        let mut said = Said::of(&child.wait_with_output().unwrap());
         said.out = said.out.replace("\r\n", "\n");
         said
     }
@@ -386,20 +418,28 @@ impl Provider {
     }
 
     /// An order at the door for tests.
+    #[track_caller]
     pub fn order(&self, order: &str, body: &Value) -> Value {
+        self.ask("POST", &format!("/__sandbox/{order}"), Some(body))
+    }
+
+    /// What somebody else does at the provider.
+    #[track_caller]
+    pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
         let address = self.url.strip_prefix("http://").unwrap();
-        let body = body.to_string();
+        let body = body.map(Value::to_string).unwrap_or_default();
         let mut stream = std::net::TcpStream::connect(address).unwrap();
         write!(
             stream,
-            "POST /__sandbox/{order} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer pit-sandbox\r\nversion: 2021-07-28\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
             body.len()
         )
         .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(head.starts_with("HTTP/1.1 20"), "{answer}");
         serde_json::from_str(body).unwrap()
     }
 

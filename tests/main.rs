@@ -30,3 +30,4 @@ mod sync_bulk;
 mod terminal;
 mod trouble;
 mod vault;
+mod writes;
