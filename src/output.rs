@@ -123,6 +123,8 @@ pub enum View {
     Record(&'static [Column]),
     /// `data.text`, as it is.
     Text,
+    /// Not at all: the command has written it already, piece by piece.
+    Written,
 }
 
 /// The answer's data as JSON text, with what the envelope says about it.
@@ -265,6 +267,16 @@ impl Text {
 impl Output for Text {
     fn view() -> View {
         View::Text
+    }
+}
+
+/// An answer that is on stdout already, because it is too long to be held.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Written {}
+
+impl Output for Written {
+    fn view() -> View {
+        View::Written
     }
 }
 

@@ -6,7 +6,7 @@ use medtainer_core::cli::options::Format;
 use medtainer_core::cli::{Host, write_stdout};
 use medtainer_core::command::{Chore, Command, Effect};
 use medtainer_core::context::Context;
-use medtainer_core::output::{Column, Output, Page, Row, Text, View};
+use medtainer_core::output::{Column, Output, Page, Row, View, Written};
 use medtainer_core::store::trail::{self, Entry, Filter, Sent};
 use medtainer_core::tree::Group;
 use medtainer_core::ui::{csv, visible};
@@ -372,7 +372,7 @@ const HEADINGS: [&str; 20] = [
 ];
 
 impl Chore for Export {
-    type Output = Text;
+    type Output = Written;
     const EFFECT: Effect = Effect::Read;
 
     async fn run(&self, host: &Host) -> Result<Self::Output> {
@@ -402,7 +402,7 @@ impl Chore for Export {
             first = false;
             match entries.last() {
                 Some(last) if entries.len() as i64 == BATCH => filter.before = Some(last.id),
-                _ => return Ok(Text::new("")),
+                _ => return Ok(Written {}),
             }
         }
     }

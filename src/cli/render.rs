@@ -63,6 +63,9 @@ impl Printer {
         let mut hidden = Vec::new();
         let format = self.options.format();
         self.warnings(answer);
+        if matches!(view, View::Written) && answer.outcome.is_ok() {
+            return Ok(());
+        }
         match answer.outcome.as_ref().map_or_else(Error::answer, Some) {
             Some(data) => match (format, &self.options.jq) {
                 (_, Some(filter)) => {
@@ -142,7 +145,7 @@ impl Printer {
                 Some(Value::Array(items)) => Ok(items),
                 _ => Ok(Vec::new()),
             },
-            View::Record(_) | View::Text => Ok(vec![value]),
+            View::Record(_) | View::Text | View::Written => Ok(vec![value]),
         }
     }
 
@@ -161,7 +164,7 @@ impl Printer {
                 .iter()
                 .map(|column| column.path.to_owned())
                 .collect(),
-            (None, View::Text) => vec!["text".to_owned()],
+            (None, View::Text | View::Written) => vec!["text".to_owned()],
         };
         out.push_str(&csv::lines(&names, true, &self.items(data, view)?)?);
         Ok(())
@@ -201,7 +204,7 @@ impl Printer {
             }
         };
         match view {
-            View::Text => {
+            View::Text | View::Written => {
                 let text = rows
                     .first()
                     .and_then(|row| row.get("text"))
