@@ -75,11 +75,16 @@ impl Server {
         let mut list = Vec::new();
         let mut paths = Vec::new();
         let mut by_name = HashMap::new();
+        let ecosystems = app.product.ecosystems.iter();
+        let fetching: Vec<_> = ecosystems
+            .map(|ecosystem| (ecosystem.group)().name)
+            .collect();
         for (path, leaf) in tree.leaves().into_iter().filter(|(_, leaf)| leaf.is_tool()) {
             for name in tree::tool_names(&path, leaf) {
                 by_name.insert(name, list.len());
             }
-            list.push(tools::tool(&path, leaf));
+            let asks = fetching.iter().any(|group| path.first() == Some(group));
+            list.push(tools::tool(&path, leaf, asks));
             paths.push(path);
         }
         let (ending, calls) = (CancellationToken::new(), TaskTracker::new());
@@ -145,10 +150,7 @@ impl ServerHandler for Server {
         let product = self.0.app.product;
         let mut info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
         info.server_info = Implementation::new(product.name, product.version);
-        info.instructions = Some(format!(
-            "{}. Answers carry `metadata`: where the data came from, how old it is, whether it is complete.",
-            product.about
-        ));
+        info.instructions = Some(format!("{}. {}", product.about, tools::ABOUT));
         info
     }
 

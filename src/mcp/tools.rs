@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
-use clap::builder::Resettable;
+use clap::builder::{Resettable, StyledStr};
 use clap::{ArgMatches, Args, FromArgMatches};
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use schemars::generate::SchemaSettings;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::answer;
 use crate::cli::options::{AnswerOptions, WriteOptions};
@@ -98,66 +98,131 @@ fn read(
     Ok((answer, WriteOptions::default()))
 }
 
-/// A command as a tool.
-pub fn tool(path: &[&str], leaf: &Leaf) -> Tool {
+/// Arguments that mean the same in every tool; [`ABOUT`] says what, once for all of them.
+const COMMON: [&str; 7] = [
+    "limit", "after", "fresh", "max_age", "offline", "fields", "dry_run",
+];
+
+/// What every tool has in common, for the instructions of the server: said once, since a model reads the
+/// whole list before it does anything.
+pub const ABOUT: &str = "\
+Every answer is an object: `status` (success, error or pending_approval), `data`, whose fields the output \
+schema names and any of which may be null, or `error`, and `metadata`: where the data came from (`source`), \
+as of when (`as_of`), whether it is all there is (`complete`), where the next page begins (`next`), and \
+`warnings` to heed. Lists take `limit`, and `after`: the `next` of the page before. Reads take `fields`: only \
+these, as in `id,name`; `max_age`: accept a cached answer up to this old, as in `5m`; `fresh`: answer live or \
+fail; `offline`: from the cache, however old. Writes take `dry_run`: show what would be done, and do nothing.";
+
+/// A command as a tool, as short as it can be said; `asks` tells whether a provider's data is read.
+pub fn tool(path: &[&str], leaf: &Leaf, asks: bool) -> Tool {
     let command = leaf.clap();
-    let mut input = schema::input(&command);
-    if let Some(options) = Options::of(leaf)
-        && let Some(Value::Object(properties)) = input.get_mut("properties")
-        && let Some(Value::Object(options)) = schema::input(&options.command).remove("properties")
-    {
-        properties.extend(options);
-    }
-    let title = command
-        .get_about()
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    let description = command
-        .get_long_about()
-        .map(ToString::to_string)
-        .unwrap_or_else(|| title.clone());
+    let name = tree::tool_name(path);
     let mut tool = Tool::new(
-        Cow::Owned(tree::tool_name(path)),
-        description,
-        Arc::new(input),
+        Cow::Owned(name),
+        description(&command),
+        Arc::new(input(leaf, &command, asks)),
     );
-    tool.title = Some(title.clone());
+    tool.title = Some(path.join(" "));
     tool.output_schema = Some(Arc::new(output(leaf)));
-    let mut annotations = ToolAnnotations::default();
-    annotations.title = Some(title);
-    annotations.read_only_hint = Some(leaf.effect == Effect::Read);
-    annotations.destructive_hint = Some(leaf.effect == Effect::Destroy);
-    annotations.idempotent_hint = Some(leaf.effect <= Effect::Local);
-    annotations.open_world_hint = Some(leaf.effect >= Effect::Write);
-    tool.annotations = Some(annotations);
+    tool.annotations = Some(annotations(leaf.effect));
     tool
 }
 
+/// The command's help, without the sentences that explain an argument: those stand at the argument.
+fn description(command: &clap::Command) -> String {
+    let text = |help: Option<&StyledStr>| help.map(ToString::to_string).unwrap_or_default();
+    let about = text(command.get_about());
+    let long = text(command.get_long_about());
+    let rest = long.strip_prefix(&about).unwrap_or(&long).trim();
+    let placeholders: Vec<String> = schema::arguments(command)
+        .flat_map(|arg| {
+            let names = arg.get_value_names().unwrap_or_default().iter();
+            names
+                .map(ToString::to_string)
+                .chain([arg.get_id().as_str().to_uppercase()])
+        })
+        .collect();
+    let kept: Vec<_> = rest
+        .split_inclusive(". ")
+        .filter(|sentence| {
+            let first = sentence.split_whitespace().next().unwrap_or_default();
+            !placeholders.iter().any(|placeholder| placeholder == first)
+        })
+        .collect();
+    let rest = kept.concat();
+    match rest.trim() {
+        "" => about,
+        rest => format!("{about}\n\n{rest}"),
+    }
+}
+
+fn input(leaf: &Leaf, command: &clap::Command, asks: bool) -> JsonObject {
+    let mut input = schema::input(command);
+    let options = Options::of(leaf).map(|options| schema::input(&options.command));
+    let Some(Value::Object(properties)) = input.get_mut("properties") else {
+        return input;
+    };
+    if let Some(Value::Object(options)) = options.and_then(|mut all| all.remove("properties")) {
+        // Where nothing is fetched, nothing is fresh or old.
+        properties.extend(
+            options
+                .into_iter()
+                .filter(|(name, _)| asks || matches!(name.as_str(), "fields" | "dry_run")),
+        );
+    }
+    for (name, property) in properties.iter_mut() {
+        let Value::Object(property) = property else {
+            continue;
+        };
+        if COMMON.contains(&name.as_str()) {
+            property.remove("description");
+        } else if let Some(Value::String(text)) = property.get_mut("description")
+            && let Some(words_only) = text.find(" (can be repeated")
+        {
+            text.truncate(words_only);
+        }
+    }
+    if !properties.is_empty() {
+        // Unknown names are refused when they come, and told which are near.
+        input.remove("additionalProperties");
+    }
+    input
+}
+
+/// What a client may show a person before the call. What a hint says by default is left out, and so is
+/// what says nothing of a read.
+fn annotations(effect: Effect) -> ToolAnnotations {
+    let mut hints = ToolAnnotations::default();
+    hints.read_only_hint = Some(effect == Effect::Read);
+    // What a write overwrites is kept, and `undo` puts it back.
+    hints.destructive_hint = (effect != Effect::Read).then_some(effect == Effect::Destroy);
+    // The same write twice may well do two things.
+    hints.idempotent_hint = (effect == Effect::Local).then_some(true);
+    hints.open_world_hint = Some(effect >= Effect::Write);
+    hints
+}
+
+/// The names of the fields of the answer's `data`, and of the rows of a list. Everything else about them
+/// would cost more than the names, and an answer says it itself.
 fn output(leaf: &Leaf) -> JsonObject {
     let mut generator = SchemaSettings::draft2020_12()
         .with(|settings| settings.inline_subschemas = true)
         .into_generator();
-    let mut data = (leaf.output)(&mut generator).to_value();
-    loosen(&mut data);
-    match answer::schema(data) {
+    let data = (leaf.output)(&mut generator).to_value();
+    match answer::schema(names(&data)) {
         Value::Object(schema) => schema,
         _ => JsonObject::new(),
     }
 }
 
-/// Takes out what `fields` may leave out, and what costs tokens and tells nothing.
-fn loosen(schema: &mut Value) {
-    match schema {
-        Value::Object(map) => {
-            // A property may be called like a keyword; keywords here are never objects.
-            for noise in ["required", "title", "$schema", "format", "minimum"] {
-                if map.get(noise).is_some_and(|value| !value.is_object()) {
-                    map.remove(noise);
-                }
-            }
-            map.values_mut().for_each(loosen);
-        }
-        Value::Array(values) => values.iter_mut().for_each(loosen),
-        _ => {}
-    }
+fn names(schema: &Value) -> Value {
+    let Some(Value::Object(fields)) = schema.get("properties") else {
+        return json!({});
+    };
+    let named = fields.iter().map(|(name, field)| {
+        let rows = field.get("items").filter(|_| name == "items").map(names);
+        let field = rows.map_or_else(|| json!({}), |rows| json!({ "items": rows }));
+        (name.clone(), field)
+    });
+    json!({ "properties": named.collect::<Map<_, _>>() })
 }

@@ -28,7 +28,7 @@ async def main(url):
         "version": greeting.protocolVersion,
         "tools": [tool.name for tool in tools],
         "progress": progress,
-        "fetched": synced.structuredContent["data"]["fetched"],
+        "fetched": synced.structuredContent["data"]["items"][0]["fetched"],
         "items": contacts.structuredContent["data"]["items"],
         "refused": refused.isError and refused.content[0].text,
         "unknown": unknown,

@@ -28,7 +28,7 @@ async def main(url):
         "version": version,
         "tools": [tool.name for tool in tools],
         "progress": progress,
-        "fetched": synced.structured_content["data"]["fetched"],
+        "fetched": synced.structured_content["data"]["items"][0]["fetched"],
         "items": contacts.structured_content["data"]["items"],
         "refused": refused.is_error and refused.content[0].text,
         "unknown": unknown,

@@ -16,7 +16,7 @@ console.log(JSON.stringify({
   version: client.getNegotiatedProtocolVersion(),
   tools: tools.map((tool) => tool.name),
   progress,
-  fetched: synced.structuredContent.data.fetched,
+  fetched: synced.structuredContent.data.items[0].fetched,
   items: contacts.structuredContent.data.items,
   refused: refused.isError && refused.content[0].text,
   unknown,

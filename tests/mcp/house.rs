@@ -210,8 +210,7 @@ impl House {
             .await
             .unwrap();
         assert_eq!(reply.status(), 200);
-        let mut reply: Value = reply.json().await.unwrap();
-        reply["result"].take()
+        whole(reply).await["result"].take()
     }
 
     pub async fn tools(&self) -> Vec<Value> {
@@ -231,6 +230,15 @@ pub fn with_meta(mut params: Value, version: &str) -> Value {
     params["_meta"]["io.modelcontextprotocol/protocolVersion"] = version.into();
     params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({});
     params
+}
+
+/// The reply to a request, which may come as events where it takes long.
+pub async fn whole(reply: reqwest::Response) -> Value {
+    let text = reply.text().await.unwrap();
+    if text.starts_with('{') {
+        return serde_json::from_str(&text).unwrap();
+    }
+    events(&text).pop().expect("a message")
 }
 
 /// The messages of an event stream, comments left out.
