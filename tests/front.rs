@@ -378,6 +378,8 @@ impl Drop for Started {
 /// `medtainer sandbox serve` for one ecosystem, on a port of its own.
 pub struct Provider {
     pub url: String,
+    /// The name server that knows the sandbox's zones.
+    pub dns: String,
     _kept: Kept,
 }
 
@@ -407,6 +409,7 @@ impl Provider {
         let said: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
         Provider {
             url: said[ecosystem].as_str().unwrap().to_owned(),
+            dns: said["dns"].as_str().unwrap().to_owned(),
             _kept: kept,
         }
     }

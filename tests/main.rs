@@ -10,6 +10,7 @@ mod contract;
 mod daemon;
 mod database;
 mod digitalocean;
+mod dns;
 mod freshness;
 mod front;
 mod ghl_actions;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,13 +27,16 @@ use crate::error::{Error, Result};
 /// The name server to ask instead of the machine's: `ADDRESS` or `ADDRESS:PORT`.
 pub const VARIABLE: &str = "MEDTAINER_DNS";
 
-/// How long one server may take to answer, how often one is asked, and how long a question may take.
+/// How long one server may take to answer, how often it is asked again, and how long a question may take.
 const PATIENCE: Duration = Duration::from_secs(2);
-const ATTEMPTS: usize = 2;
+const ATTEMPTS: usize = 1;
 const LONGEST: Duration = Duration::from_secs(8);
 /// How many questions are asked at once, and how many in one call.
 const AT_ONCE: usize = 16;
 const MOST: usize = 2_000;
+
+const SILENT: &str = "no name server answered in time";
+const ABSENT: &str = "no name server could be asked";
 
 /// A resolver for a process: what it knows is kept as long as the answers say.
 #[derive(Clone)]
@@ -85,6 +89,8 @@ impl Resolver {
             until,
             room: Semaphore::new(AT_ONCE),
             asked: Mutex::default(),
+            is_unheard: AtomicBool::new(false),
+            heard: OnceCell::new(),
         }
     }
 
@@ -95,7 +101,7 @@ impl Resolver {
         let until = until.min(Instant::now() + LONGEST);
         let asking = self.0.lookup(wire_name, wire_kind);
         match tokio::time::timeout_at(until, asking).await {
-            Err(_) => Answer::Unknown("no name server answered in time".to_owned()),
+            Err(_) => Answer::Unknown(SILENT.to_owned()),
             Ok(Ok(lookup)) => {
                 let (mut records, mut aliases) = (Vec::new(), Vec::new());
                 for record in lookup.answers().iter().filter_map(wire::record_of) {
@@ -128,8 +134,8 @@ fn refused(error: &NetError) -> Answer {
     match error {
         NetError::Dns(DnsError::NoRecordsFound(none)) => said(none.response_code),
         NetError::Dns(DnsError::ResponseCode(code)) => said(*code),
-        NetError::Timeout => Answer::Unknown("no name server answered in time".to_owned()),
-        _ => Answer::Unknown("no name server could be asked".to_owned()),
+        NetError::Timeout => Answer::Unknown(SILENT.to_owned()),
+        _ => Answer::Unknown(ABSENT.to_owned()),
     }
 }
 
@@ -141,9 +147,29 @@ pub struct Session {
     until: Instant,
     room: Semaphore,
     asked: Mutex<HashMap<Question, Arc<OnceCell<Answer>>>>,
+    /// Whether a question was not answered.
+    is_unheard: AtomicBool,
+    heard: OnceCell<bool>,
+}
+
+fn is_silence(answer: &Answer) -> bool {
+    matches!(answer, Answer::Unknown(why) if why == SILENT || why == ABSENT)
 }
 
 impl Session {
+    /// Whether a name server answers at all: every one knows the root's. Without it each question would
+    /// be waited for in turn.
+    async fn is_anybody_there(&self) -> bool {
+        let ask = || async {
+            let answer = self
+                .resolver
+                .ask(&DomainName::root(), &RecordType::Ns, self.until)
+                .await;
+            !is_silence(&answer)
+        };
+        *self.heard.get_or_init(ask).await
+    }
+
     /// The place of a question's answer, unless there were too many.
     fn place(&self, name: &DomainName, kind: &RecordType) -> Option<Arc<OnceCell<Answer>>> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,9 +190,16 @@ impl Lookup for Session {
             let ask = || async {
                 let Ok(Ok(_turn)) = tokio::time::timeout_at(self.until, self.room.acquire()).await
                 else {
-                    return Answer::Unknown("no name server answered in time".to_owned());
+                    return Answer::Unknown(SILENT.to_owned());
                 };
-                self.resolver.ask(name, kind, self.until).await
+                if self.is_unheard.load(Relaxed) && !self.is_anybody_there().await {
+                    return Answer::Unknown(ABSENT.to_owned());
+                }
+                let answer = self.resolver.ask(name, kind, self.until).await;
+                if is_silence(&answer) {
+                    self.is_unheard.store(true, Relaxed);
+                }
+                answer
             };
             place.get_or_init(ask).await.clone()
         })

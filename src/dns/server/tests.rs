@@ -97,10 +97,7 @@ async fn silence_is_no_answer() {
         async move { session.lookup(&name, &RecordType::A).await }
     });
     for answer in futures::future::join_all(questions).await {
-        assert_eq!(
-            answer,
-            Answer::Unknown("no name server answered in time".to_owned())
-        );
+        assert!(!answer.is_known() && !answer.is_void(), "{answer:?}");
     }
     assert!(
         begun.elapsed() < Duration::from_secs(2),
