@@ -2,7 +2,7 @@
 
 mod clients;
 mod ends;
-mod house;
+pub mod house;
 mod keys;
 mod stdio;
 mod tools;

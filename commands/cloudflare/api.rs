@@ -164,25 +164,20 @@ pub async fn probe(cx: &Context) -> Result<String> {
     }
     let verify = Request::new(Method::Get, "/user/tokens/verify", &[])?;
     let (token, seen) = match result(cx, verify).await {
-        Ok(token) => (token, page(cx, zones(1)?).await?),
+        Ok(token) => (token, None),
         // A token that belongs to an account is verified there.
         Err(error) if error.kind() == Kind::Auth => {
             let Ok(seen) = page(cx, zones(1)?).await else {
                 return Err(error);
             };
-            let zone = seen
-                .result
-                .first()
-                .and_then(|zone| types::Zone::read(zone.get()));
-            let Some(account) = zone.and_then(|zone| zone.account).map(|account| account.id) else {
+            let zone = seen.result.first();
+            let zone = zone.and_then(|zone| types::Zone::read(zone.get()));
+            let Some(account) = zone.and_then(|zone| zone.account) else {
                 return Err(error);
             };
-            let verify = Request::new(
-                Method::Get,
-                "/accounts/{account}/tokens/verify",
-                &[&account],
-            )?;
-            (result(cx, verify).await?, seen)
+            let path = "/accounts/{account}/tokens/verify";
+            let verify = Request::new(Method::Get, path, &[&account.id])?;
+            (result(cx, verify).await?, Some(seen))
         }
         Err(error) => return Err(error),
     };
@@ -192,8 +187,13 @@ pub async fn probe(cx: &Context) -> Result<String> {
         return Err(Error::auth(format!("the token is {}", token.status))
             .hint("Make another at Cloudflare and store it with `medtainer auth login cf`."));
     }
+    let seen = match seen {
+        Some(seen) => seen,
+        None => page(cx, zones(1)?).await?,
+    };
     Ok(match seen.total() {
         Some(0) => "a token that sees no zone: it may lack Zone Read".to_owned(),
+        Some(1) => "a token that sees one zone".to_owned(),
         Some(total) => format!("a token that sees {total} zones"),
         None => "an active token".to_owned(),
     })

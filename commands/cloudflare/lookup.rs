@@ -74,6 +74,9 @@ fn missing(name: &DomainName, all: &[Record]) -> Error {
         .collect();
     near.sort_by(|a, b| b.0.total_cmp(&a.0));
     near.dedup_by_key(|(_, zone)| *zone);
+    // Names of one owner look alike; only those that look as much alike as the nearest are meant.
+    let nearest = near.first().map_or(0.0, |(likeness, _)| *likeness);
+    near.retain(|(likeness, _)| *likeness > nearest - 0.03);
     let near: Vec<_> = near
         .iter()
         .take(3)

@@ -36,7 +36,6 @@ pub struct Line {
     plan: Option<String>,
     account: Option<String>,
     account_id: Option<String>,
-    /// The registrar has to name these
     name_servers: Vec<String>,
     activated_at: Option<chrono::DateTime<chrono::Utc>>,
     updated_at: Option<chrono::DateTime<chrono::Utc>>,

@@ -176,7 +176,7 @@ async fn a_build_fails_when_something_is_as_bad_as_it_was_told() {
     .ends(6)
     .out;
     assert!(
-        lines.starts_with("severity,zone,name,rule,message\nerror,"),
+        lines.starts_with("severity,fqdn,message,rule\nerror,"),
         "{lines}"
     );
 

@@ -298,3 +298,71 @@ async fn trouble_is_told_for_what_it_is() {
         desk.sql("delete from provider_gates");
     }
 }
+
+#[tokio::test]
+async fn one_request_too_many_is_waited_out_and_a_broken_answer_tried_again() {
+    let sandbox = Sandbox::start(small()).await;
+    let desk = sandbox.desk();
+    for trouble in ["429", "drop", "5xx", "cut"] {
+        let order = json!({"trouble": trouble, "path": "/zones", "times": 1});
+        sandbox.order("trouble", order).await;
+        let answer = json_of(&desk, "cf zones --fresh").await;
+        assert_eq!(answer["metadata"]["source"], "live", "{trouble}");
+        assert_eq!(answer["metadata"]["calls"], 2, "{trouble}");
+    }
+    // Pages that repeat themselves are refused, and nothing is taken for gone.
+    let portal = Sandbox::start(unlimited()).await;
+    let desk = portal.desk();
+    json_of(&desk, "cf sync").await;
+    portal
+        .order("trouble", json!({"trouble": "repeat-page"}))
+        .await;
+    error_of(&desk, "cf sync", 6).await;
+    portal.order("calm", json!({})).await;
+    let stored =
+        "select count(*) from records where collection = 'cf.records' and deleted_at is null";
+    assert_eq!(desk.sql(stored), "1206");
+}
+
+#[tokio::test]
+async fn a_token_is_proved_and_says_what_it_sees() {
+    let mut sandbox = Sandbox::start(small()).await;
+    for (token, words) in [
+        ("cf-sandbox", "a token that sees 8 zones"),
+        ("cf-account", "a token that sees 8 zones"),
+        ("cf-onezone", "a token that sees one zone"),
+        ("cf-nozones", "it may lack Zone Read"),
+        ("cf-expired", "the token is expired"),
+        ("nobody", "Authentication error"),
+    ] {
+        sandbox.token = token;
+        let said = run(&sandbox.desk(), "doctor --json").await;
+        assert!(said.out.contains(words), "{token}: {}", said.out);
+        assert!(!said.out.contains(token), "{token}: {}", said.out);
+    }
+}
+
+#[tokio::test]
+async fn shells_complete_zones_from_the_cache() {
+    let sandbox = Sandbox::start(small()).await;
+    let desk = sandbox.desk();
+    json_of(&desk, "cf sync").await;
+    sandbox.requests().await;
+    let complete = |words: &str| {
+        let desk = desk.clone().with("COMPLETE", "fish");
+        let words = format!("-- medtainer {words}");
+        async move { run(&desk, &words).await.out }
+    };
+    for command in ["cf dns", "cf audit", "cf preview"] {
+        let names = complete(&format!("{command} medtainer-s")).await;
+        assert!(
+            names.contains("medtainer-store.example"),
+            "{command}: {names}"
+        );
+        assert!(
+            !names.contains("medtainer-labs.example"),
+            "{command}: {names}"
+        );
+    }
+    assert_eq!(sandbox.requests().await, 0);
+}

@@ -8,11 +8,10 @@ use crate::registry::Npm;
 
 /// The provider's description: the whole one beside the repository, or the extract in it.
 pub(super) fn description() -> Value {
-    let whole = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../shared/apis/cloudflare/openapi.json"
-    );
-    let text = std::fs::read_to_string(whole).unwrap_or_else(|_| {
+    let checkout = std::env::var("CARGO_MANIFEST_DIR")
+        .unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+    let whole = format!("{checkout}/../shared/apis/cloudflare/openapi.json");
+    let text = std::fs::read_to_string(&whole).unwrap_or_else(|_| {
         // Past the capture of the test harness, so that nobody overlooks it.
         let mut stderr = std::io::stderr();
         writeln!(
@@ -193,13 +192,19 @@ async fn a_mock_of_the_providers_description_accepts_every_request() {
     };
     let Some(npm) = Npm::installed() else { return };
     let prism = Prism::serve(&npm, &description);
-    let desk = desk_at(&prism.url, "00000000");
+    // It refuses every question, so that nobody asks the DNS of the world.
+    let dns = medtainer_core::dns::Sandbox::serve(Default::default(), None)
+        .await
+        .unwrap();
+    let desk = desk_at(&prism.url, "00000000").with("MEDTAINER_DNS", &dns.address().to_string());
     let mut calls = 0;
     for words in [
         "cf zones --fresh",
         "cf dns example.com --fresh",
         "cf sync",
         "cf sync --force",
+        "cf audit --max-age 0s",
+        "cf audit example.com --fresh",
         &format!("cf preview example.com --force --content '{FILE}'"),
     ] {
         let answer = json_of(&desk, words).await;
@@ -213,7 +218,7 @@ async fn a_mock_of_the_providers_description_accepts_every_request() {
     calls += batch["metadata"]["calls"].as_u64().unwrap();
     let doctor = run(&desk, "doctor --json").await;
     assert!(
-        doctor.out.contains("a token that sees 1 zones"),
+        doctor.out.contains("a token that sees one zone"),
         "{}",
         doctor.out
     );

@@ -1,6 +1,7 @@
 //! What a zone file would change, and the plan behind it.
 
 use super::*;
+use crate::mcp::house::House;
 
 impl Sandbox {
     /// The zone file that Cloudflare exports.
@@ -163,9 +164,9 @@ async fn the_planned_requests_do_what_was_shown() {
         .collect::<Vec<_>>()
         .join("\n");
     let text = format!(
-        "{text}\nnew 60 IN A 192.0.2.7\n_443._tcp 3600 IN TLSA 3 1 1 {}\nsvc 3600 IN HTTPS 1 . alpn=\"h2,h3\"\n\
+        "{text}\nbücher 60 IN A 192.0.2.7\n_443._tcp 3600 IN TLSA 3 1 1 {}\nsvc 3600 IN HTTPS 1 . alpn=\"h2,h3\"\n\
          _x._tcp 3600 IN SRV 1 2 3 x.example.net.\n@ 3600 IN CAA 0 issuewild \"letsencrypt.org\"\n\
-         long 3600 IN TXT \"{}\"\n",
+         long 3600 IN TXT \"{}\" \"and more\"\n",
         "ab".repeat(32),
         "y".repeat(255),
     );
@@ -193,6 +194,11 @@ async fn the_planned_requests_do_what_was_shown() {
         data["text"]
     );
     let after = sandbox.records(zone).await;
+    assert!(
+        after
+            .iter()
+            .any(|record| record["name"] == "xn--bcher-kva.medtainer.example")
+    );
     assert_eq!(after.len(), before.len() + 5 - 1);
     assert_ne!(said(&after), said(&before));
 }
@@ -364,5 +370,59 @@ async fn text_comes_from_standard_input_and_from_an_argument_too() {
             sandbox.requests().await
         ),
         (Some("cached"), 0)
+    );
+}
+
+#[tokio::test]
+async fn a_tool_takes_the_text_and_reads_no_file() {
+    let house = House::new().await;
+    let zone = "medtainer-labs.example";
+    let content = "@ 300 IN A 198.18.113.70 ; cf_tags=cf-proxied:true\n";
+    let zones = house.call("cf_zones", json!({"query": zone})).await;
+    let zones = zones["structuredContent"]["data"]["items"].clone();
+    let ours = zones
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|zone| zone["status"] == "active");
+    let zone = ours.unwrap()["id"].clone();
+    let arguments = json!({"zone": zone, "content": content, "force": true});
+    let mut answers = Vec::new();
+    for name in [
+        "cf_preview",
+        "cloudflare.dns_preview",
+        "cloudflare_dns_preview",
+    ] {
+        let result = house.call(name, arguments.clone()).await;
+        let data = result["structuredContent"]["data"].clone();
+        assert_eq!(data["deleted"], 5, "{name}: {result}");
+        answers.push(data);
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+
+    let secret = File::new("zone.txt", "a secret of this machine\n");
+    let refused = house
+        .call("cf_preview", json!({"zone": zone, "file": secret.path}))
+        .await;
+    let text = refused.to_string();
+    assert!(
+        refused["isError"] == true && text.contains("content"),
+        "{text}"
+    );
+    assert!(!text.contains("a secret"), "{text}");
+
+    // What is bad enough to fail a build is an error for a model, with the findings.
+    let audit = house
+        .call("cf_audit", json!({"zone": zone, "fail_on": "info"}))
+        .await;
+    assert_eq!(audit["isError"], true);
+    let found = &audit["structuredContent"]["data"]["items"];
+    assert!(!found.as_array().unwrap().is_empty(), "{audit}");
+    assert!(
+        audit["content"][0]["text"]
+            .as_str()
+            .unwrap()
+            .contains("dnssec-off"),
+        "{audit}"
     );
 }

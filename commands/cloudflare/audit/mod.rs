@@ -13,6 +13,7 @@ use medtainer_core::store::records::Filter;
 use medtainer_core::{Error, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::collections::{self, POSTURE, POSTURE_FEED, RECORDS_FEED, ZONES, ZONES_FEED};
 use super::{CLOUDFLARE, lookup, types};
@@ -77,6 +78,8 @@ impl Level {
 pub struct Audited {
     /// The worst first
     items: Vec<Line>,
+    /// Each with its status, DNSSEC, SSL mode, counts, and what could not be checked
+    #[schemars(with = "Vec<Map<String, Value>>")]
     zones: Vec<Checked>,
 }
 
@@ -84,35 +87,35 @@ pub struct Audited {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Line {
     zone: DomainName,
+    fqdn: DomainName,
     #[serde(flatten)]
     finding: Finding,
 }
 
 /// A zone that was checked.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
 pub struct Checked {
     id: String,
     name: DomainName,
     status: Option<String>,
-    /// `active`, `pending`, `disabled`; null where the token may not see it
+    /// Null where the token may not see it.
     dnssec: Option<String>,
-    /// `off`, `flexible`, `full`, `strict`; null where the token may not see it
+    /// Null where the token may not see it.
     ssl: Option<String>,
     proxied: usize,
     records: usize,
     errors: usize,
     warnings: usize,
     infos: usize,
-    /// Rules that could not be checked
+    /// The rules.
     unchecked: Vec<String>,
 }
 
 const COLUMNS: &[Column] = &[
     Column::text("severity", "severity"),
-    Column::text("zone", "zone"),
-    Column::text("name", "name"),
-    Column::id("rule", "rule"),
+    Column::text("name", "fqdn"),
     Column::prose("finding", "message"),
+    Column::text("rule", "rule"),
 ];
 
 impl Output for Audited {
@@ -178,6 +181,7 @@ impl Command for Audit {
             });
             items.extend(report.findings.into_iter().map(|finding| Line {
                 zone: known.dns.name.clone(),
+                fqdn: finding.name.fqdn(&known.dns.name),
                 finding: Finding {
                     id: format!("{}/{}", known.dns.name, finding.id),
                     ..finding

@@ -15,7 +15,7 @@ use medtainer_core::store::records::Filter;
 use medtainer_core::{Error, Result, writes};
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::collections::{self, RECORDS_FEED, ZONES};
 use super::{CLOUDFLARE, lookup, types};
@@ -67,6 +67,7 @@ pub struct Previewed {
     changed: usize,
     deleted: usize,
     changes: Vec<dns::Change>,
+    #[schemars(with = "Vec<Map<String, Value>>")]
     requests: Vec<Requested>,
     /// What an apply would be approved with; absent where nothing could be applied
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,7 +75,7 @@ pub struct Previewed {
 }
 
 /// A request as it would be sent.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
 pub struct Requested {
     does: String,
     method: &'static str,
