@@ -48,26 +48,22 @@ fn a_validator_we_did_not_write_accepts_every_request_and_every_answer() {
 
     // It can say no: to a request, and to an answer.
     let asks = |path: &str| {
-        let ask = format!(
-            "curl -s -o /dev/null -w '%{{http_code}}' -H 'authorization: Bearer dop_v1_sandbox' '{}{path}'",
-            prism.url
-        );
+        let header = "authorization: Bearer dop_v1_sandbox";
+        let ask = format!("curl -s -H '{header}' '{}{path}'", prism.url);
         desk.sh(&ask).ends(0).out
     };
-    assert_eq!(asks("/v2/droplets?per_page=201"), "422");
+    let no = asks("/v2/droplets?per_page=201");
+    assert!(no.contains("#UNPROCESSABLE_ENTITY"), "{no}");
     order(&provider, "trouble", json!({ "trouble": "html" }));
-    assert_ne!(asks("/v2/regions"), "200");
+    let no = asks("/v2/regions");
+    assert!(no.contains("#VIOLATIONS"), "{no}");
 
     let log = prism.log();
-    let mut parts = log.rsplitn(3, "Request received");
-    let (no_answer, no_request) = (parts.next().unwrap(), parts.next().unwrap());
-    let ours = parts.next().expect("a log");
-    let count = |words: &str| u64::try_from(ours.matches(words).count()).unwrap();
+    let count = |words: &str| u64::try_from(log.matches(words).count()).unwrap();
     assert!(calls >= 50, "{calls} requests were sent");
-    assert_eq!(count("Request received"), calls, "{log}");
-    assert_eq!(count("terminated with error"), 0, "{log}");
-    assert!(no_request.contains("#UNPROCESSABLE_ENTITY"), "{log}");
-    assert!(no_answer.contains("#VIOLATIONS"), "{log}");
+    assert_eq!(count("Request received"), calls + 2, "{log}");
+    let ours = log.rsplitn(3, "Request received").nth(2).expect("a log");
+    assert!(!ours.contains("terminated with error"), "{log}");
 }
 
 /// OpenAPI 3.0 has `nullable` where JSON Schema has a type.

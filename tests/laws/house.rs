@@ -103,6 +103,8 @@ const CATALOG: &[(&str, &str)] = &[
     ("ghl sync", "gohighlevel.sync_all_contacts"),
     ("ghl sync-stats", "gohighlevel.get_sync_stats"),
     ("ghl task", "gohighlevel.create_task"),
+    ("ghl email", "gohighlevel.send_email"),
+    ("ghl move", "gohighlevel.update_pipeline_stage"),
     ("godaddy domains", "godaddy.domain_catalog"),
     ("godaddy domain", "godaddy.domain_details"),
     ("godaddy dns", "godaddy.dns_records"),
