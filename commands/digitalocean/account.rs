@@ -49,7 +49,7 @@ impl Row for Whole {
         Column::text("E-mail", "email"),
         Column::text("Team", "team"),
         Column::text("Status", "status"),
-        Column::text("…", "status_message"),
+        Column::text("Note", "status_message"),
         Column::number("Droplets", "droplets"),
         Column::number("At most", "droplet_limit"),
         Column::number("Droplets, USD a month", "droplets_monthly_usd"),

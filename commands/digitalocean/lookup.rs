@@ -5,12 +5,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use clap_complete::CompletionCandidate;
-use medtainer_core::answer::Source;
 use medtainer_core::cli::complete;
 use medtainer_core::context::Context;
 use medtainer_core::ecosystem::Feed;
 use medtainer_core::store::records::{Filter, Record, Records};
-use medtainer_core::sync::{self, Busy, Mode};
+use medtainer_core::sync;
 use medtainer_core::writes::Target;
 use medtainer_core::{Error, Kind, Result};
 use serde_json::json;
@@ -44,24 +43,21 @@ pub async fn droplet(cx: &Context, given: &str) -> Result<Found> {
     cx.read_through(&DO, &collections::DROPLETS).await?;
     let mut known = all(cx).await?;
     let mut meant = matching(cx, &known, &given).await?;
-    if meant.is_empty() && is_older(cx, JUST_NOW).await? {
+    if meant.is_empty() {
         // It may be younger than what is known.
-        let feed = &collections::DROPLETS;
-        match cx.sync(feed, Mode::Full, false, None, Busy::Wait).await {
-            Ok(report) if report.is_done() => {
-                cx.note_source(Source::Live, Some(report.run.started_at));
-                known = all(cx).await?;
-                meant = matching(cx, &known, &given).await?;
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == Kind::Unavailable => {
-                return Err(nothing(&given, &known, "among the droplets known here"));
-            }
-            Err(error) => return Err(error),
-        }
+        cx.read_within(&DO, &collections::DROPLETS, JUST_NOW)
+            .await?;
+        known = all(cx).await?;
+        meant = matching(cx, &known, &given).await?;
     }
     match meant.as_slice() {
-        [] => Err(nothing(&given, &known, "in this account")),
+        [] => {
+            let here = match is_older(cx, JUST_NOW * 6).await? {
+                true => "among the droplets known here",
+                false => "in this account",
+            };
+            Err(nothing(&given, &known, here))
+        }
         [one] => Ok(known.swap_remove(*one)),
         many => Err(ambiguous(&given, many.iter().map(|at| &known[*at]))),
     }
@@ -125,10 +121,8 @@ impl Found {
     }
 }
 
+/// Whether what is known of droplets is older than that.
 async fn is_older(cx: &Context, age: Duration) -> Result<bool> {
-    if cx.is_offline() {
-        return Ok(false);
-    }
     let mut conn = cx.db().await?;
     let state = sync::state(&mut conn, collections::DROPLET.collection).await?;
     let since = state.last_success_at.map(|at| cx.now() - at);

@@ -16,10 +16,21 @@ impl Context {
     /// Brings a collection up to date if it is older than asked for, and notes where the data comes
     /// from; when the provider cannot be reached, what is here is good enough, and the reader is told.
     pub async fn read_through(&self, ecosystem: &'static Ecosystem, feed: &Feed) -> Result<()> {
+        let limit = self.fresh_for(feed.collection.freshness());
+        self.read_within(ecosystem, feed, limit).await
+    }
+
+    /// The same for an age of the caller's choice: something is missing that may be younger than what is
+    /// here.
+    pub async fn read_within(
+        &self,
+        ecosystem: &'static Ecosystem,
+        feed: &Feed,
+        limit: Duration,
+    ) -> Result<()> {
         let collection = feed.collection;
         let state = self.state_of(collection.name()).await?;
         let options = &self.invocation.answer;
-        let limit = self.fresh_for(collection.freshness());
         let age = state
             .last_success_at
             .map(|at| self.now().signed_duration_since(at));

@@ -61,7 +61,7 @@ fn repeats(name: &str) -> Error {
         "the provider repeats itself: a page of `{name}` came twice"
     ))
     .hint(
-        "Nothing is lost and nothing was marked as gone; `medtainer ghl sync --full` begins again."
+        "Nothing is lost and nothing was marked as gone; `medtainer ghl sync` begins again."
             .replace("ghl", name.split('.').next().unwrap_or(name)),
     )
 }

@@ -280,19 +280,21 @@ async fn send(cx: &Context, id: i64) -> Result<Report> {
             Err(error) => {
                 // Whatever it says: it may have been done. Only a look can tell.
                 let doubt = error.kind() == Kind::OutcomeUnknown;
-                if i + 1 == plan.steps.len()
-                    && was_done(cx, ecosystem, plan, &mut known, doubt).await
-                {
+                if i + 1 == plan.steps.len() && was_done(cx, ecosystem, plan, &known, doubt).await {
                     cx.warn(format!(
                         "{}; a look afterwards shows that it was done",
                         error.message()
                     ));
-                    return confirmed(cx, &write, &known).await;
+                    // What cannot be seen without the answer is not seen; what went wrong is.
+                    return match read_back(cx, ecosystem, plan, &mut known).await {
+                        Err(error) if error.kind() == Kind::Refused => {
+                            doubted(cx, &write, &error).await
+                        }
+                        _ => confirmed(cx, &write, &known).await,
+                    };
                 }
                 if doubt {
-                    touched(cx, plan).await;
-                    finish(cx, id, State::Unknown, Some(error.message())).await?;
-                    return Err(unknown(id, &error));
+                    return doubted(cx, &write, &error).await;
                 }
                 return Err(ended(cx, &write, i, error).await?);
             }
@@ -312,12 +314,15 @@ async fn send(cx: &Context, id: i64) -> Result<Report> {
     }
     match read_back(cx, ecosystem, plan, &mut known).await {
         Ok(()) => confirmed(cx, &write, &known).await,
-        Err(error) => {
-            touched(cx, plan).await;
-            finish(cx, id, State::Unknown, Some(error.message())).await?;
-            Err(unknown(id, &error))
-        }
+        Err(error) => doubted(cx, &write, &error).await,
     }
+}
+
+/// The end of a write that was sent and does not show as it should.
+async fn doubted(cx: &Context, write: &Write, error: &Error) -> Result<Report> {
+    touched(cx, &write.plan).await;
+    finish(cx, write.id, State::Unknown, Some(error.message())).await?;
+    Err(unknown(write.id, error))
 }
 
 /// Whether the world still is as the plan was made for.
@@ -365,7 +370,7 @@ async fn all_hold(
 }
 
 /// Looks whether the write shows, remembering what was seen.
-pub(super) async fn read_back(
+async fn read_back(
     cx: &Context,
     ecosystem: &'static Ecosystem,
     plan: &Plan,
@@ -403,7 +408,7 @@ async fn was_done(
     cx: &Context,
     ecosystem: &'static Ecosystem,
     plan: &Plan,
-    known: &mut Known,
+    known: &Known,
     doubt: bool,
 ) -> bool {
     let patience = if doubt { LOOKUP } else { Duration::ZERO };

@@ -63,10 +63,10 @@ pub async fn settle(cx: &Context, write: &Write) -> Result<Write> {
             ),
         )
     } else {
-        let mut known = perform::known(write);
+        let known = perform::known(write);
         let last = write.steps_begun == steps;
         let seen = if last {
-            shows(cx, ecosystem, plan, &mut known, Duration::ZERO).await?
+            shows(cx, ecosystem, plan, &known, Duration::ZERO).await?
         } else {
             let then = &plan.steps[write.steps_begun - 1].then;
             hold(cx, ecosystem, then, &known).await?
@@ -118,7 +118,7 @@ pub(super) async fn shows(
     cx: &Context,
     ecosystem: &'static Ecosystem,
     plan: &Plan,
-    known: &mut Known,
+    known: &Known,
     patience: Duration,
 ) -> Result<Option<bool>> {
     let checks = if plan.lookup.is_empty() {
@@ -129,10 +129,6 @@ pub(super) async fn shows(
     let until = Instant::now() + patience;
     loop {
         let held = hold(cx, ecosystem, checks, known).await?;
-        if held == Some(true) {
-            // What it looks like now is what the caller wants to know.
-            perform::read_back(cx, ecosystem, plan, known).await.ok();
-        }
         if held != Some(false) || Instant::now() >= until || cx.cancel().is_cancelled() {
             return Ok(held);
         }

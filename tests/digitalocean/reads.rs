@@ -222,6 +222,15 @@ fn when_digitalocean_is_away_the_cache_answers_and_says_so() {
         away.json("do sizes --offline")["metadata"]["source"],
         "cached"
     );
+    let unknown = away.run("do droplet made-just-now").ends(4);
+    assert!(unknown.err.contains("in this account"), "{}", unknown.err);
+    away.sql("update sync_state set last_success_at = last_success_at - interval '2 minutes'");
+    let unknown = away.run("do droplet made-just-now").ends(4);
+    assert!(
+        unknown.err.contains("among the droplets known here"),
+        "{}",
+        unknown.err
+    );
     // The account was never asked for.
     assert_eq!(
         away.json("do account")["data"]["droplet_limit"],

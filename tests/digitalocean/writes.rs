@@ -1,9 +1,12 @@
 //! Creating, restarting and deleting: what is planned, what is sent, and what is known when things go wrong.
 
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use super::{desk, order, quick, report, token};
-use crate::front::Provider;
+use crate::front::{Provider, wait_until};
 
 const NEW: &str = "do create new-1 --region nyc3 --size s-1vcpu-1gb --image debian-12-x64";
 
@@ -276,7 +279,15 @@ fn a_restart_is_followed_until_it_is_done_or_fails() {
         let doubtful = report(&desk, "do reboot ci-9 --wait --yes");
         assert_eq!(doubtful["state"], "confirmed", "{doubtful}");
     }
-    assert_eq!(writes(&provider), ["5 POST /v2/droplets/{id}/actions"]);
+    // Begun, of which the answer was lost, and then failed: that is what is told.
+    order(&provider, "fail", json!({ "type": "reboot" }));
+    provider.order(
+        "trouble",
+        &json!({ "trouble": "done-but-drop", "times": 1 }),
+    );
+    let failed = desk.run("do reboot ci-9 --wait --yes").ends(9);
+    assert!(failed.err.contains("went wrong"), "{}", failed.err);
+    assert_eq!(writes(&provider), ["6 POST /v2/droplets/{id}/actions"]);
 }
 
 #[test]
@@ -373,4 +384,90 @@ fn nobody_but_a_person_deletes_without_saying_so() {
         asked.err
     );
     assert_eq!(writes(&provider), [""; 0]);
+}
+
+#[test]
+fn a_person_types_the_name_of_what_is_to_be_deleted() {
+    let provider = Provider::of("do", "--no-limits");
+    quick(&provider);
+    let desk = desk(&provider);
+    desk.json("do sync");
+    let person = |typed: &str| {
+        let mut command = desk.command("do delete web-1");
+        command.env("TERM", "xterm").stdin(Stdio::inherit());
+        let mut session = rexpect::session::spawn_command(command, Some(20_000)).unwrap();
+        let shown = session.exp_string("web-1 to do it").unwrap();
+        session.send_line(typed).unwrap();
+        let rest = session.exp_eof().unwrap();
+        (
+            shown + &rest,
+            format!("{:?}", session.process().wait().unwrap()),
+        )
+    };
+    let (shown, status) = person("web-2");
+    assert!(
+        shown.contains("reserved IP 198.51.100.100 stays behind"),
+        "{shown}"
+    );
+    assert!(status.ends_with("6)"), "{status}: {shown}");
+    assert_eq!(writes(&provider), [""; 0]);
+    let (shown, status) = person("web-1");
+    assert!(status.ends_with("0)"), "{status}: {shown}");
+    assert_eq!(writes(&provider), ["1 DELETE /v2/droplets/{id}"]);
+}
+
+#[test]
+fn killed_while_it_waits_it_is_known_afterwards_that_the_droplet_was_made() {
+    let provider = Provider::of("do", "--no-limits");
+    order(&provider, "durations", json!({ "create": 60_000 }));
+    let desk = desk(&provider);
+    desk.json("do sync");
+    let waiting = desk.start(&format!("{NEW} --wait --yes"));
+    wait_until("it was sent and answered", || {
+        desk.sql("select count(*) from writes where state = 'sent' and cardinality(answers) = 1")
+            == "1"
+    });
+    waiting.signal("-KILL");
+    waiting.wait();
+    let id = desk.sql("select id from writes");
+    // It looks, and does not go on waiting.
+    let asked = Instant::now();
+    let shown = desk.json(&format!("audit show {id}"));
+    assert!(shown.to_string().contains("confirmed"), "{shown}");
+    assert!(
+        asked.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        asked.elapsed()
+    );
+    desk.run(&format!("{NEW} --yes")).ends(5);
+    assert_eq!(writes(&provider), ["1 POST /v2/droplets"]);
+}
+
+#[test]
+fn a_droplet_that_cannot_be_made_is_told_at_once() {
+    let provider = Provider::of("do", "--no-limits");
+    quick(&provider);
+    order(&provider, "fail", json!({ "type": "create" }));
+    let failed = desk(&provider).run(&format!("{NEW} --wait --yes")).ends(9);
+    assert!(
+        failed
+            .err
+            .contains("it cannot become true that it has been made"),
+        "{}",
+        failed.err
+    );
+}
+
+#[test]
+fn a_full_minute_is_waited_for_and_nothing_is_sent_twice() {
+    let provider = Provider::of("do", "--no-limits");
+    let desk = desk(&provider);
+    desk.json("do sync");
+    provider.order(
+        "trouble",
+        &json!({ "trouble": "429", "times": 1, "method": "POST" }),
+    );
+    assert_eq!(report(&desk, &format!("{NEW} --yes"))["state"], "confirmed");
+    assert_eq!(writes(&provider), ["2 POST /v2/droplets"]);
+    assert_eq!(desk.json("do droplets --fresh")["metadata"]["count"], 14);
 }
