@@ -12,9 +12,9 @@ mod dns_rollback;
 mod dns_set;
 mod domain;
 mod domains;
-mod mail;
 mod mx;
 mod names;
+mod plan;
 pub mod sandbox;
 pub mod store;
 mod subdomains;
@@ -44,6 +44,7 @@ pub fn group() -> Group {
         .command::<subdomains::Subdomains>("subdomains")
         .command::<contacts::Contacts>("contacts")
         .command::<available::Available>("available")
+        .command::<plan::Plan>("plan")
         .command::<sync::Sync>("sync")
         .action::<dns_set::DnsSet>("dns-set")
         .action::<dns_delete::DnsDelete>("dns-delete")

@@ -3,12 +3,12 @@ use clap_complete::ArgValueCompleter;
 use medtainer_core::Result;
 use medtainer_core::command::Command;
 use medtainer_core::context::Context;
-use medtainer_core::dns::{Owner, RecordType, Ttl};
+use medtainer_core::dns::{DomainName, Owner, RecordType, Ttl, rules};
 use medtainer_core::output::{Column, Page, Row};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{dns, mail, names, zone};
+use super::{dns, names, zone};
 
 /// Show where the mail of a domain goes, and whose servers those are
 #[derive(Debug, Args)]
@@ -42,6 +42,15 @@ impl Row for Line {
     ];
 }
 
+/// Whose host it is; none where nobody is known by it.
+pub fn provider(host: &str, domain: &DomainName) -> Option<&'static str> {
+    if host == "." {
+        return Some("none: takes no mail");
+    }
+    let own = || DomainName::lenient(host).is_within(domain);
+    rules::provider_of([host]).or_else(|| own().then_some("own server"))
+}
+
 impl Command for Mx {
     type Output = Page<Line>;
     const CATALOG: Option<&'static str> = Some("godaddy.mx_records");
@@ -59,7 +68,7 @@ impl Command for Mx {
             .into_iter()
             .map(|record| Line {
                 id: dns::id(&record),
-                provider: mail::provider(&record.data, &domain),
+                provider: provider(&record.data, &domain),
                 name: record.name,
                 priority: record.priority,
                 host: record.data,

@@ -20,7 +20,6 @@ const ROOMS: &[&str] = &[
     "who",
     "names",
     "zone",
-    "mail",
     "changes",
     "sandbox",
 ];
@@ -112,6 +111,7 @@ const CATALOG: &[(&str, &str)] = &[
     ("godaddy subdomains", "godaddy.subdomains"),
     ("godaddy contacts", "godaddy.domain_contacts"),
     ("godaddy available", "godaddy.domain_availability"),
+    ("godaddy plan", "godaddy.dns_plan"),
     ("do droplets", "digitalocean.list_droplets"),
     ("do droplet", "digitalocean.get_droplet"),
     ("do create", "digitalocean.create_droplet"),

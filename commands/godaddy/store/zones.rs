@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 
 use crate::godaddy::types::{self, Wire};
-use crate::godaddy::{mail, subdomains};
+use crate::godaddy::{mx, subdomains};
 
 const ZONE_HASH: &str = "select records_hash from godaddy_domains where domain = $1 for update";
 
@@ -121,7 +121,7 @@ pub async fn put_zone(
         )
         .bind(
             mx.iter()
-                .map(|wire| mail::provider(&wire.record.data, domain))
+                .map(|wire| mx::provider(&wire.record.data, domain))
                 .collect::<Vec<_>>(),
         )
         .execute(&mut *conn)

@@ -118,6 +118,90 @@ const PROVIDERS: &[Provider] = &[
         spf: "",
         selectors: &[],
     },
+    Provider {
+        name: "IONOS",
+        hosts: &["ionos.com", "ionos.de", "kundenserver.de"],
+        spf: "",
+        selectors: &[],
+    },
+    Provider {
+        name: "Yandex 360",
+        hosts: &["yandex.net"],
+        spf: "",
+        selectors: &[],
+    },
+    Provider {
+        name: "Yahoo Mail",
+        hosts: &["yahoodns.net"],
+        spf: "",
+        selectors: &[],
+    },
+    Provider {
+        name: "OVHcloud",
+        hosts: &["ovh.net"],
+        spf: "",
+        selectors: &[],
+    },
+    Provider {
+        name: "Gandi",
+        hosts: &["gandi.net"],
+        spf: "",
+        selectors: &[],
+    },
+    Provider {
+        name: "Hostinger",
+        hosts: &["hostinger.com"],
+        spf: "",
+        selectors: &[],
+    },
+    Provider {
+        name: "ImprovMX",
+        hosts: &["improvmx.com"],
+        spf: "",
+        selectors: &[],
+    },
+    Provider {
+        name: "Forward Email",
+        hosts: &["forwardemail.net"],
+        spf: "",
+        selectors: &[],
+    },
+    Provider {
+        name: "SendGrid",
+        hosts: &["sendgrid.net"],
+        spf: "",
+        selectors: &[],
+    },
+    Provider {
+        name: "Barracuda",
+        hosts: &["barracudanetworks.com"],
+        spf: "",
+        selectors: &[],
+    },
+    Provider {
+        name: "Symantec",
+        hosts: &["messagelabs.com"],
+        spf: "",
+        selectors: &[],
+    },
+    Provider {
+        name: "Migadu",
+        hosts: &["migadu.com"],
+        spf: "",
+        selectors: &[],
+    },
+    Provider {
+        name: "Tuta",
+        hosts: &["tutanota.de"],
+        spf: "",
+        selectors: &[],
+    },
+    Provider {
+        name: "Purelymail",
+        hosts: &["purelymail.com"],
+        spf: "",
+        selectors: &[],
+    },
 ];
 
 /// The service a name belongs to whose unclaimed names anybody can claim.
