@@ -1,25 +1,15 @@
 //! Answers against GoDaddy's own schemas.
 
-use std::io::Write;
-
 use super::*;
+use crate::contract::{Prism, shared};
+use crate::registry::Npm;
 
 /// The provider's description: the whole one beside the repository, or the extract in it.
 fn description() -> Value {
-    let whole = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../shared/apis/godaddy/openapi.mock.json"
-    );
-    let text = std::fs::read_to_string(whole).unwrap_or_else(|_| {
-        // Past the capture of the test harness, so that nobody overlooks it.
-        let mut stderr = std::io::stderr();
-        writeln!(
-            stderr,
-            "SKIPPED the whole description, {whole} is not there; using the extract"
-        )
-        .ok();
-        include_str!("../data/godaddy-openapi.json").to_owned()
-    });
+    let text = match shared("godaddy") {
+        Some(whole) => std::fs::read_to_string(whole).unwrap(),
+        None => include_str!("../data/godaddy-openapi.json").to_owned(),
+    };
     let mut description: Value = serde_json::from_str(&text).unwrap();
     let schemas = &mut description["components"]["schemas"];
     // A list that was not asked for them has null or nothing there; CAA is read and written and not described.
@@ -151,4 +141,148 @@ async fn answers_fit_the_providers_description() {
     let wrong = json!([{"domain": 7, "locked": "yes"}]);
     let wrong = complaints(&description, "get", "/v1/domains", 200, &wrong);
     assert!(wrong.len() >= 2, "{wrong:?}");
+}
+
+#[tokio::test]
+async fn a_mock_of_the_providers_description_accepts_every_request() {
+    let Some(description) = shared("godaddy") else {
+        return;
+    };
+    let Some(npm) = Npm::installed() else { return };
+    // Its example of a list breaks its own rules, and the mock would refuse to give it.
+    let text = std::fs::read_to_string(description).unwrap();
+    let mut helped: Value = serde_json::from_str(&text).unwrap();
+    helped["components"]["schemas"]["DomainSummary"]["required"] = json!(["domain"]);
+    let folder = tempfile::tempdir().unwrap();
+    let description = folder.path().join("openapi.json");
+    std::fs::write(&description, helped.to_string()).unwrap();
+    let prism = Prism::serve(&npm, &description);
+    let desk = Home::shared()
+        .bare()
+        .with("MEDTAINER_GODADDY_URL", &prism.url)
+        .with("MEDTAINER_GODADDY_KEY", "k")
+        .with("MEDTAINER_GODADDY_SECRET", "s")
+        .with("MEDTAINER_BUSINESS", "gdmock");
+    let mut calls = 0;
+    for words in [
+        "godaddy domains --fresh",
+        "godaddy domain example.com --fresh",
+        "godaddy dns example.com --fresh",
+        "godaddy dns example.com --type MX --name @ --fresh",
+        "godaddy mx example.com --fresh",
+        "godaddy subdomains example.com --fresh",
+        "godaddy contacts example.com --fresh",
+        "godaddy plan example.com --fresh",
+        "godaddy available example-available.com example.com",
+        "godaddy sync",
+        "godaddy sync --full --force",
+    ] {
+        let answer = json_of(&desk, words).await;
+        calls += answer["metadata"]["calls"].as_u64().unwrap();
+    }
+    // A domain that no list has, and a read with the other form of the key.
+    let token = desk.clone().with("MEDTAINER_GODADDY_TOKEN", "gd_pat_x");
+    let answer = json_of(&token, "godaddy domain example.info").await;
+    calls += answer["metadata"]["calls"].as_u64().unwrap();
+
+    // What the plans would send is in order too, and so are their looks and the way back.
+    let client = Client::builder().no_proxy().build().unwrap();
+    let file = "@ 600 IN A 192.0.2.50\nnew 600 IN CNAME www\n*.shop 900 IN TXT \"some text\"\n_sip._tcp 600 IN SRV 1 2 5060 sip.example.net.\n";
+    let mut planned = 0;
+    for words in [
+        "godaddy dns-set example.com A www2 192.0.2.10 192.0.2.11 --ttl 900".to_owned(),
+        "godaddy dns-set example.com MX @ '10 mx9.example.net'".to_owned(),
+        "godaddy dns-set example.com CAA @ '0 issue \"letsencrypt.org\"'".to_owned(),
+        "godaddy dns-delete example.com MX @".to_owned(),
+        format!("godaddy dns-apply example.com --content '{file}'"),
+        format!("godaddy dns-apply example.com --prune --force --content '{file}'"),
+    ] {
+        let dry = json_of(&desk, &format!("{words} --dry-run")).await;
+        calls += dry["metadata"]["calls"].as_u64().unwrap();
+        let plan = &dry["data"]["plan"];
+        let steps = plan["steps"].as_array().unwrap();
+        assert!(!steps.is_empty(), "{words}");
+        let looks = |checks: &Value| -> Vec<Value> {
+            let checks = checks.as_array().cloned().unwrap_or_default();
+            checks
+                .iter()
+                .map(|check| check["look"]["ask"]["request"].clone())
+                .collect()
+        };
+        let mut requests = looks(&plan["before"]);
+        requests.extend(looks(&plan["after"]));
+        for step in steps {
+            requests.push(step["request"].clone());
+            requests.extend(looks(&step["then"]));
+            if step["inverse"].is_object() {
+                requests.push(step["inverse"]["request"]["request"].clone());
+            }
+        }
+        for request in requests {
+            let text = |field: &str| request[field].as_str().unwrap().to_owned();
+            let method: Method = text("method").parse().unwrap();
+            let mut sent = client
+                .request(method, format!("{}{}", prism.url, text("path")))
+                .header("authorization", "sso-key k:s");
+            let query = request["query"].as_array().cloned().unwrap_or_default();
+            let query: Vec<_> = query
+                .iter()
+                .map(|pair| {
+                    (
+                        pair[0].as_str().unwrap().to_owned(),
+                        pair[1].as_str().unwrap().to_owned(),
+                    )
+                })
+                .collect();
+            sent = sent.query(&query);
+            if !request["body"].is_null() {
+                sent = sent.json(&request["body"]);
+            }
+            let answer = sent.send().await.unwrap();
+            assert!(
+                answer.status().is_success(),
+                "{words}: {request}: {}",
+                answer.status()
+            );
+            planned += 1;
+        }
+    }
+    assert!(planned > 30, "only {planned} planned requests were sent");
+
+    // The mock can say no.
+    let bad = client
+        .put(format!(
+            "{}/v1/domains/example.com/records/PTR/x",
+            prism.url
+        ))
+        .header("authorization", "sso-key k:s")
+        .json(&json!([{"data": "x"}]));
+    assert_eq!(
+        bad.send().await.unwrap().status(),
+        StatusCode::UNPROCESSABLE_ENTITY
+    );
+    let log = prism.log();
+    let (ours, bad) = log.rsplit_once("Request received").expect("a log");
+    let count = |words: &str| u64::try_from(ours.matches(words).count()).unwrap();
+    assert!(calls >= 20, "{calls} requests were sent");
+    assert_eq!(count("Request received"), calls + planned, "{log}");
+    assert_eq!(
+        count("The request passed the validation rules"),
+        calls + planned,
+        "{log}"
+    );
+    assert_eq!(count("Violation"), 0, "{log}");
+    assert!(bad.contains("Violation"), "{log}");
+}
+
+#[test]
+fn the_extract_is_what_the_whole_description_says() {
+    let extract: Value =
+        serde_json::from_str(include_str!("../data/godaddy-openapi.json")).unwrap();
+    let whole = description();
+    for (path, methods) in extract["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            assert!(whole["paths"][path][method].is_object(), "{method} {path}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 mod account;
 mod commands;
 mod contract;
+mod plan;
 mod sandbox;
 mod writes;
 
