@@ -234,6 +234,20 @@ fn parts(kind: &RecordType) -> &'static [Part] {
             ("regexp", ""),
             ("replacement", ""),
         ],
+        "LOC" => &[
+            ("lat_degrees", ""),
+            ("lat_minutes", ""),
+            ("lat_seconds", ""),
+            ("lat_direction", ""),
+            ("long_degrees", ""),
+            ("long_minutes", ""),
+            ("long_seconds", ""),
+            ("long_direction", ""),
+            ("altitude", ""),
+            ("size", ""),
+            ("precision_horz", ""),
+            ("precision_vert", ""),
+        ],
         "HTTPS" | "SVCB" => &[("svcpriority", ""), ("targetname", "")],
         _ => &[],
     }
@@ -246,6 +260,14 @@ fn is_quoted(kind: &RecordType, part: &str) -> bool {
         "NAPTR" => matches!(part, "flags" | "service" | "regexp"),
         _ => false,
     }
+}
+
+/// Parts that are metres, which a zone file says and octoDNS does not.
+fn is_metres(part: &str) -> bool {
+    matches!(
+        part,
+        "altitude" | "size" | "precision_horz" | "precision_vert"
+    )
 }
 
 /// Parts that are names, which octoDNS wants with a dot at their end.
@@ -292,6 +314,8 @@ fn read_value(
         }
         out.push(if is_quoted(kind, part) {
             rdata::quote(value)
+        } else if is_metres(part) && !value.ends_with('m') {
+            format!("{value}m")
         } else {
             value.to_owned()
         });
@@ -464,6 +488,8 @@ fn write_value(record: &Record) -> Written {
                 Ok(text) => text,
                 Err(_) => return Written::Scalar(scalar(&data)),
             }
+        } else if is_metres(part) {
+            word.trim_end_matches('m').to_owned()
         } else {
             word.clone()
         };
@@ -506,12 +532,17 @@ fn natural(a: &str, b: &str) -> Ordering {
     loop {
         let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
         match (digits(a), digits(b)) {
-            (0, _) | (_, 0) => match (a.chars().next(), b.chars().next()) {
+            (0, 0) => match (a.chars().next(), b.chars().next()) {
                 (Some(one), Some(other)) if one == other => {
                     (a, b) = (&a[one.len_utf8()..], &b[other.len_utf8()..]);
                 }
                 (one, other) => return one.cmp(&other),
             },
+            // The end comes before a number, a number before anything else.
+            (0, _) if !a.is_empty() => return Ordering::Greater,
+            (0, _) => return Ordering::Less,
+            (_, 0) if !b.is_empty() => return Ordering::Less,
+            (_, 0) => return Ordering::Greater,
             (one, other) => {
                 let number = |text: &str| text.trim_start_matches('0').to_owned();
                 let (x, y) = (number(&a[..one]), number(&b[..other]));

@@ -408,3 +408,72 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn structured_values_go_both_ways_and_names_are_in_octodns_order() {
+    let text = r#"---
+'':
+  ttl: 300
+  type: NAPTR
+  value:
+    flags: U
+    order: 100
+    preference: 10
+    regexp: '!^.*$!sip:info@example.com!'
+    replacement: '.'
+    service: 'SIP+D2U'
+'9a':
+  ttl: 300
+  type: LOC
+  value:
+    altitude: 20
+    lat_degrees: 31
+    lat_direction: S
+    lat_minutes: 58
+    lat_seconds: '52.1'
+    long_degrees: 115
+    long_direction: E
+    long_minutes: 49
+    long_seconds: '11.7'
+    precision_horz: 10
+    precision_vert: 2
+    size: 10
+'*':
+  ttl: 300
+  type: SSHFP
+  value:
+    algorithm: 1
+    fingerprint: bf6b6825
+    fingerprint_type: 2
+a:
+  ttl: 300
+  type: DS
+  value:
+    algorithm: 13
+    digest: abcd
+    digest_type: 2
+    key_tag: 4711
+a9:
+  ttl: 300
+  type: A
+  value: 192.0.2.1
+a10:
+  ttl: 300
+  type: A
+  value: 192.0.2.1
+a-b:
+  ttl: 300
+  type: A
+  value: 192.0.2.1
+"#;
+    let file = read_yaml(text);
+    let zone = Zone::new(zone_name(), Limits::default()).with(file.records);
+    assert_eq!(write(&zone, Format::Octodns), text);
+    let bind = write(&zone, Format::Bind);
+    assert!(
+        bind.contains("LOC   31 58 52.1 S 115 49 11.7 E 20m 10m 10m 2m"),
+        "{bind}"
+    );
+    let again = zone.clone().with(read_bind(&bind).records);
+    assert!(again.holds_the_same(&zone));
+}
