@@ -111,7 +111,10 @@ schema names and any of which may be null, or `error`, and `metadata`: where the
 as of when (`as_of`), whether it is all there is (`complete`), where the next page begins (`next`), and \
 `warnings` to heed. Lists take `limit`, and `after`: the `next` of the page before. Reads take `fields`: only \
 these, as in `id,name`; `max_age`: accept a cached answer up to this old, as in `5m`; `fresh`: answer live or \
-fail; `offline`: from the cache, however old. Writes take `dry_run`: show what would be done, and do nothing.";
+fail; `offline`: from the cache, however old. Writes take `dry_run`: show what would be done, and do nothing. \
+They answer with `text` for a person, `id` for `undo`, `state`: how far it came, `title`, `target`, `changes`, \
+`cost`, `lost`: what cannot be had back, `reversible`, `undo`: what takes it back, `result`, `hash`: what an \
+approval is bound to, and of a dry run `policy` and `plan`.";
 
 /// A command as a tool, as short as it can be said; `asks` tells whether a provider's data is read.
 pub fn tool(path: &[&str], leaf: &Leaf, asks: bool) -> Tool {
@@ -203,13 +206,16 @@ fn annotations(effect: Effect) -> ToolAnnotations {
 }
 
 /// The names of the fields of the answer's `data`, and of the rows of a list. Everything else about them
-/// would cost more than the names, and an answer says it itself.
+/// would cost more than the names, and an answer says it itself. What a write answers is in [`ABOUT`].
 fn output(leaf: &Leaf) -> JsonObject {
     let mut generator = SchemaSettings::draft2020_12()
         .with(|settings| settings.inline_subschemas = true)
         .into_generator();
-    let data = (leaf.output)(&mut generator).to_value();
-    match answer::schema(names(&data)) {
+    let data = match leaf.effect {
+        Effect::Read | Effect::Local => names(&(leaf.output)(&mut generator).to_value()),
+        Effect::Write | Effect::Destroy => json!({}),
+    };
+    match answer::schema(data) {
         Value::Object(schema) => schema,
         _ => JsonObject::new(),
     }

@@ -145,6 +145,16 @@ async fn what_all_tools_share_is_said_once() {
             );
         }
     }
+    let contacts = house.call("ghl_contacts", json!({ "limit": 1 })).await;
+    let who = &contacts["structuredContent"]["data"]["items"][0]["id"];
+    let task = json!({ "who": who, "title": "call", "dry_run": true });
+    let planned = house.call("ghl_task", task).await;
+    let data = planned["structuredContent"]["data"].as_object();
+    let names: Vec<_> = data.expect("a plan").keys().collect();
+    assert!(names.len() >= 8, "{names:?}");
+    for name in names {
+        assert!(said.contains(&format!("`{name}`")), "`{name}` of a write");
+    }
 }
 
 fn keys(value: &Value) -> HashSet<String> {
