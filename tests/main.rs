@@ -5,6 +5,7 @@
     reason = "tests speak to whoever runs them"
 )]
 
+mod catalog;
 mod cloudflare;
 mod contract;
 mod daemon;

@@ -21,7 +21,7 @@ pub struct Dns {
     zone: String,
 
     /// Only records of this type
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(id = "type", long, value_name = "TYPE")]
     kind: Option<String>,
 
     /// Only records of this name: relative, `@`, or in full

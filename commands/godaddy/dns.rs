@@ -20,7 +20,7 @@ pub struct Dns {
     domain: String,
 
     /// Only records of this type, such as `TXT`
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(id = "type", long, value_name = "TYPE")]
     kind: Option<String>,
 
     /// Only records of this name: relative (`www`, `@`) or in full

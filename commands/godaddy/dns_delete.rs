@@ -19,7 +19,7 @@ pub struct DnsDelete {
     domain: String,
 
     /// The type: A, AAAA, CNAME, MX, SRV or TXT
-    #[arg(value_name = "TYPE")]
+    #[arg(id = "type", value_name = "TYPE")]
     kind: String,
 
     /// The name: relative (`www`, `*.shop`), in full, or `@` for the domain itself

@@ -22,7 +22,7 @@ pub struct DnsSet {
     domain: String,
 
     /// The type: A, AAAA, CAA, CNAME, MX, NS, SRV or TXT
-    #[arg(value_name = "TYPE")]
+    #[arg(id = "type", value_name = "TYPE")]
     kind: String,
 
     /// The name: relative (`www`, `*.shop`), in full, or `@` for the domain itself
