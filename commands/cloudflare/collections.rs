@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use medtainer_core::answer;
 use medtainer_core::context::Context;
 use medtainer_core::ecosystem::Feed;
 use medtainer_core::store::records::{Filter, Record, Records};
@@ -135,13 +136,17 @@ impl<'a> Each<'a> {
                     let listed = api::page(self.cx, api::zones(page)?).await?;
                     let zones = listed.result.iter();
                     let zones = zones.filter_map(|zone| types::Zone::read(zone.get()));
-                    all.extend(zones.map(|zone| (zone.id, zone.name)));
+                    let zones: Vec<_> = zones.map(|zone| (zone.id, zone.name)).collect();
+                    if page > 1 && zones.first() == all.first() {
+                        return Err(repeats());
+                    }
+                    all.extend(zones);
                     next = listed.next(page);
                     calls += 1;
                 }
                 all.sort();
                 all.dedup();
-                Ok::<_, Error>(all)
+                Ok(all)
             })
             .await?;
         Ok((all, calls))
@@ -321,34 +326,52 @@ pub async fn refresh_posture(cx: &Context, zone: &types::Zone) -> Result<()> {
 /// Fetches the records of one zone and keeps them, whole or not at all.
 pub async fn refresh_records(cx: &Context, zone: &str) -> Result<()> {
     let as_of = cx.now();
-    let mut fetched = Vec::new();
+    let (fetched, whole) = cx.patiently(all_rows(cx, zone)).await?;
+    if !whole {
+        cx.note_partial();
+        cx.warn("not all records came in; what is missing is shown as it was known before");
+    }
+    let mut conn = cx.db().await?;
+    let mut tx = conn.begin().await?;
+    RECORDS.put(&mut tx, &fetched, None).await?;
+    let kept = stored_records(&mut tx, zone).await?;
+    let is_there = |id: &str| {
+        fetched
+            .binary_search_by(|row| row.id.as_str().cmp(id))
+            .is_ok()
+    };
+    for gone in kept.iter().filter(|kept| whole && !is_there(&kept.id)) {
+        RECORDS.bury_one(&mut tx, &gone.id).await?;
+    }
+    tx.commit().await?;
+    cx.note_source(answer::Source::Live, Some(as_of));
+    Ok(())
+}
+
+/// The records of a zone by their ids, and whether they are all that Cloudflare says there are.
+async fn all_rows(cx: &Context, zone: &str) -> Result<(Vec<Row>, bool)> {
+    let (mut fetched, mut total, mut missed) = (Vec::new(), None, 0);
     let mut next = Some(1);
     while let Some(page) = next {
-        let listed = cx
-            .patiently(api::page(cx, api::records(zone, page)?))
-            .await?;
-        let (page_rows, skipped) = rows(&listed, Some(zone));
-        if skipped > 0 {
-            cx.note_partial();
-            cx.warn(format!("{skipped} records without an id could not be kept"));
+        let listed = api::page(cx, api::records(zone, page)?).await?;
+        let (more, skipped) = rows(&listed, Some(zone));
+        let first = |rows: &[Row]| rows.first().map(|row| row.id.clone());
+        if page > 1 && first(&more) == first(&fetched) {
+            return Err(repeats());
         }
-        fetched.extend(page_rows);
+        fetched.extend(more);
+        (total, missed) = (listed.total(), missed + skipped);
         next = listed.next(page);
     }
     fetched.sort_by(|a: &Row, b: &Row| a.id.cmp(&b.id));
     fetched.dedup_by(|a, b| a.id == b.id);
-    let mut conn = cx.db().await?;
-    let mut tx = conn.begin().await?;
-    RECORDS.put(&mut tx, &fetched, None).await?;
-    for kept in stored_records(&mut tx, zone).await? {
-        if fetched
-            .binary_search_by(|row| row.id.cmp(&kept.id))
-            .is_err()
-        {
-            RECORDS.bury_one(&mut tx, &kept.id).await?;
-        }
-    }
-    tx.commit().await?;
-    cx.note_source(medtainer_core::answer::Source::Live, Some(as_of));
-    Ok(())
+    let count = i64::try_from(fetched.len()).unwrap_or(i64::MAX);
+    // Nothing at all, without a word on how much there is, is rather a fault than an empty zone.
+    let whole = missed == 0 && total.map_or(count > 0, |total| count >= total);
+    Ok((fetched, whole))
+}
+
+fn repeats() -> Error {
+    Error::refused("Cloudflare repeats itself: a page came twice")
+        .hint("Nothing was marked as gone; try again later.")
 }

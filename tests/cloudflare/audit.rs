@@ -124,6 +124,13 @@ async fn all_zones_at_once_the_worst_first() {
         .iter()
         .filter(|item| item["rule"] == "ns-elsewhere");
     assert_eq!(elsewhere.count(), 1, "{waiting}");
+    // Nobody meets the proxy of a zone that waits for its registry.
+    let waiting = waiting["id"].as_str().unwrap();
+    let waiting = json_of(&desk, &format!("cf audit {waiting}")).await;
+    assert!(
+        found(&waiting).iter().all(|line| !line.contains("ssl-")),
+        "{waiting}"
+    );
     for zone in zones {
         let counts = ["errors", "warnings", "infos"].map(|field| zone[field].as_u64().unwrap());
         assert!(

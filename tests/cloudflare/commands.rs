@@ -318,6 +318,14 @@ async fn one_request_too_many_is_waited_out_and_a_broken_answer_tried_again() {
         .order("trouble", json!({"trouble": "repeat-page"}))
         .await;
     error_of(&desk, "cf sync", 6).await;
+    let error = error_of(&desk, "cf dns medtainer-portal.example --fresh", 6).await;
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("repeats itself"),
+        "{error}"
+    );
     portal.order("calm", json!({})).await;
     let stored =
         "select count(*) from records where collection = 'cf.records' and deleted_at is null";

@@ -136,6 +136,10 @@ pub(super) fn findings(known: &Known) -> Vec<Finding> {
             "The zone is paused: Cloudflare only answers for its names, and stands in front of none.",
         ));
     }
+    // Before the world comes to Cloudflare, nobody meets its proxy.
+    if known.dns.authoritative == Some(false) {
+        return found;
+    }
     // Without anything proxied there is nothing that Cloudflare would encrypt.
     let ssl = known.ssl.as_deref().filter(|_| proxies && !known.paused);
     let ssl = match ssl {
