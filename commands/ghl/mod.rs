@@ -51,7 +51,7 @@ pub fn group() -> Group {
 pub static GHL: Ecosystem = Ecosystem {
     service: &SERVICE,
     group,
-    feeds: &[collections::CONTACTS],
+    feeds: sync::FEEDS,
     account: |credential| credential.text("location").unwrap_or_default().to_owned(),
     sandbox: Sandbox {
         router: |options| sandbox::router(sandbox::Options::from(options)),

@@ -19,36 +19,28 @@ use super::{collections, store};
 #[derive(Debug, Args)]
 pub struct SyncStats;
 
-/// How the contacts stand.
+/// How everything stands; the counts are of contacts.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Stats {
-    /// Contacts here.
     contacts: i64,
-    /// How many GoHighLevel said there are.
     provider_total: Option<i64>,
-    /// Contacts that vanished and are kept as tombstones.
+    /// Vanished, kept as tombstones
     gone: i64,
-    /// Those of the last seven days.
+    /// Those of the last seven days
     gone_lately: i64,
-    /// When the last sync that ended well began.
+    /// When the last sync that ended well began
     as_of: Option<DateTime<Utc>>,
-    /// When the last full sweep ended.
     last_full_at: Option<DateTime<Utc>>,
-    /// How old an answer may be before GoHighLevel is asked again.
     fresh_for: String,
-    /// GoHighLevel's time of the newest change.
     newest_change: Option<DateTime<Utc>>,
-    /// Requests that the runs below needed.
+    /// Requests that the runs below needed
     calls: i64,
-    /// Whether a sync is at work now.
     running: bool,
-    /// Every collection and how it stands.
     collections: Vec<Kept>,
-    /// The same in a line each.
+    /// The same in a line each
     stand: Vec<String>,
-    /// The last runs in a line each.
     summary: Vec<String>,
-    /// The last runs, newest first.
+    /// The last ones, newest first
     runs: Vec<sync::Run>,
 }
 
@@ -58,7 +50,6 @@ pub struct Kept {
     id: String,
     /// Rows here; of notes, those of the contacts they were fetched for
     rows: Option<i64>,
-    /// How many GoHighLevel said there are
     provider_total: Option<i64>,
     as_of: Option<DateTime<Utc>>,
     last_full_at: Option<DateTime<Utc>>,

@@ -8,8 +8,8 @@ use medtainer_core::output::Text;
 
 /// Show what medtainer does, with sample data: no account, no configuration
 ///
-/// Starts the private Postgres, fetches sample contacts as a real sync would, and answers a few
-/// questions about them. Sample data lives in a schema of its own and never mixes with real data.
+/// Starts the private Postgres, fetches sample contacts and deals as a real sync would, and answers
+/// a few questions about them. Sample data lives in a schema of its own and never mixes with real data.
 #[derive(Debug, Args)]
 pub struct Demo;
 
@@ -26,6 +26,10 @@ const TOUR: &[(&str, &[&str])] = &[
     (
         "Find people as you call them: nicknames, typos, sounds",
         &["ghl", "search", "bob", "--limit", "5"],
+    ),
+    (
+        "Where the deals stand, and which are stuck",
+        &["ghl", "pipeline"],
     ),
     ("How fresh it all is", &["ghl", "sync-stats"]),
 ];

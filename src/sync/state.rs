@@ -12,56 +12,41 @@ use crate::{Error, Result};
 
 /// One run, as the table has it.
 #[derive(Debug, Clone, FromRow, Serialize, schemars::JsonSchema)]
+#[expect(missing_docs, reason = "the columns of `sync_runs`; schemas are lean")]
 pub struct Run {
-    /// Its number.
     pub id: i64,
-    /// What was synced.
     pub collection: String,
-    /// `incremental` or `full`.
+    /// `incremental` or `full`
     pub mode: String,
-    /// `running`, `done`, `stopped` (will be resumed), `failed` or `abandoned`.
+    /// `running`, `done`, `stopped` (will be resumed), `failed` or `abandoned`
     pub state: String,
-    /// When it began.
     pub started_at: DateTime<Utc>,
-    /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
-    /// The machine that ran it last.
     pub host: String,
-    /// The process that ran it last.
     pub pid: i32,
-    /// How often it was taken up again.
+    /// How often it was taken up again
     pub resumed: i32,
-    /// Pages stored.
     pub pages: i32,
-    /// Records fetched.
     pub fetched: i64,
-    /// New records.
     pub inserted: i64,
-    /// Changed records, returned ones included.
+    /// Returned ones included
     pub updated: i64,
-    /// Records that were as before.
     pub unchanged: i64,
-    /// Records that had been gone.
+    /// Had been gone
     pub returned: i64,
-    /// Records found gone.
     pub deleted: i64,
-    /// Records missing at the provider that the brake kept.
+    /// Missing at the provider, kept by the brake
     pub held_back: i64,
-    /// Requests to the provider.
     pub api_calls: i32,
-    /// Changes from this time on were asked for; everything when there is none.
+    /// Changes from then on were asked for; else everything
     pub since: Option<DateTime<Utc>>,
-    /// How many records the provider says the span has.
     pub provider_total: Option<i64>,
-    /// Distinct records seen.
+    /// Distinct records seen
     pub counted: Option<i64>,
-    /// Whether all of it is here; unknown until the end.
+    /// Whether all of it is here; unknown until the end
     pub complete: Option<bool>,
-    /// What the reader should know.
     pub warnings: Vec<String>,
-    /// The kind of error it failed with.
     pub error_kind: Option<String>,
-    /// The error it failed with.
     pub error: Option<String>,
 }
 

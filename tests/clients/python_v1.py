@@ -16,7 +16,7 @@ async def main(url):
     async with streamablehttp_client(url) as (read, write, _), ClientSession(read, write) as session:
         greeting = await session.initialize()
         tools = (await session.list_tools()).tools
-        synced = await session.call_tool("ghl_sync", {"full": True}, progress_callback=note)
+        synced = await session.call_tool("ghl_sync", {"full": True, "only": ["contacts"]}, progress_callback=note)
         contacts = await session.call_tool("ghl_contacts", {"limit": 2, "fields": "id,name"})
         refused = await session.call_tool("ghl_contacts", {"limit": 0})
         try:

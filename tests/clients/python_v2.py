@@ -16,7 +16,7 @@ async def main(url):
     async with Client(url) as client:
         version = client.protocol_version
         tools = (await client.list_tools()).tools
-        synced = await client.call_tool("ghl_sync", {"full": True}, progress_callback=note)
+        synced = await client.call_tool("ghl_sync", {"full": True, "only": ["contacts"]}, progress_callback=note)
         contacts = await client.call_tool("ghl_contacts", {"limit": 2, "fields": "id,name"})
         refused = await client.call_tool("ghl_contacts", {"limit": 0})
         try:

@@ -10,7 +10,7 @@ const call = (name, args, options) => client.callTool({ name, arguments: args },
 
 const progress = [];
 // This client checks structured content against the output schema by itself, and throws.
-const synced = await call('ghl_sync', { full: true }, { onprogress: (step) => progress.push(step.progress) });
+const synced = await call('ghl_sync', { full: true, only: ['contacts'] }, { onprogress: (step) => progress.push(step.progress) });
 const contacts = await call('ghl_contacts', { limit: 2, fields: 'id,name' });
 const refused = await call('ghl_contacts', { limit: 0 });
 const unknown = await call('nope', {}).then(() => null, (error) => error.code);

@@ -8,7 +8,7 @@ const { tools } = await client.listTools();
 const call = (name, args, options) => client.callTool({ name, arguments: args }, options);
 
 const progress = [];
-const synced = await call('ghl_sync', { full: true }, { onprogress: (step) => progress.push(step.progress) });
+const synced = await call('ghl_sync', { full: true, only: ['contacts'] }, { onprogress: (step) => progress.push(step.progress) });
 const contacts = await call('ghl_contacts', { limit: 2, fields: 'id,name' });
 const refused = await call('ghl_contacts', { limit: 0 });
 const unknown = await call('nope', {}).then(() => null, (error) => error.code);

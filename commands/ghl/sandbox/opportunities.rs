@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::collection::{Key, Record, Seed};
 use super::contacts::{Contact, CustomValue, Text, iso, present};
 use super::filter::Datum;
-use super::fixed::{CUSTOM_FIELDS, LOST_REASONS, PIPELINES, USERS};
+use super::fixed::{CUSTOM_FIELDS, LOST_REASONS, PIPELINES, Pipeline, USERS};
 use super::ids::{self, Dice, Kind};
 use super::{ANCHOR_MS, LOCATION_ID, names};
 
@@ -53,8 +53,34 @@ fn dates(seed: &Seed, number: u64) -> (i64, i64) {
     let (contact_added, _) =
         Contact::seeded_dates(seed, number / PER_CONTACT).unwrap_or((ANCHOR_MS, ANCHOR_MS));
     let added = contact_added + dice.below((ANCHOR_MS - contact_added).max(1) as u64) as i64;
-    let updated = added + dice.below((ANCHOR_MS - added).max(1) as u64) as i64;
-    (added, updated)
+    let mut updated = added + dice.below((ANCHOR_MS - added).max(1) as u64) as i64;
+    if status_of(&mut sorted(seed, number).2) == "open" {
+        // Two throws, the smaller wins: most deals that are open have been worked on lately.
+        let most = (ANCHOR_MS - added).min(LATELY) as u64;
+        let ago = dice.below(most.max(1)).min(dice.below(most.max(1)));
+        updated = ANCHOR_MS - 1 - ago as i64;
+    }
+    (added, updated.max(added))
+}
+
+/// How long ago an open deal was last touched at most.
+const LATELY: i64 = 60 * 86_400_000;
+
+/// The pipeline and the stage of a deal, and the dice that go on from there.
+fn sorted(seed: &Seed, number: u64) -> (&'static Pipeline, &'static str, Dice) {
+    let mut dice = Dice::new(seed.seed, 5, number);
+    let pipeline = &PIPELINES[usize::from(dice.percent(35))];
+    let stage = dice.pick(pipeline.stages).0;
+    (pipeline, stage, dice)
+}
+
+fn status_of(dice: &mut Dice) -> &'static str {
+    match dice.below(100) {
+        0..=57 => "open",
+        58..=79 => "won",
+        80..=94 => "lost",
+        _ => "abandoned",
+    }
 }
 
 impl Record for Opportunity {
@@ -72,18 +98,15 @@ impl Record for Opportunity {
             return None;
         }
         let (date_added, date_updated) = dates(seed, number);
-        let dice = &mut Dice::new(seed.seed, 5, number);
-        let pipeline = &PIPELINES[usize::from(dice.percent(35))];
-        let stage = dice.pick(pipeline.stages).0;
-        let status = match dice.below(100) {
-            0..=57 => "open",
-            58..=79 => "won",
-            80..=94 => "lost",
-            _ => "abandoned",
+        let (pipeline, stage, ref mut dice) = sorted(seed, number);
+        let status = status_of(dice);
+        // Where an open deal was touched last, it moved not long before.
+        let since = match status {
+            "open" => date_added.max(date_updated - LATELY / 2),
+            _ => date_added,
         };
-        let between = |dice: &mut Dice| {
-            date_added + dice.below((date_updated - date_added).max(1) as u64) as i64
-        };
+        let between =
+            |dice: &mut Dice| since + dice.below((date_updated - since).max(1) as u64) as i64;
         let what = dice.pick(&[
             "jars",
             "pop-top order",
