@@ -348,7 +348,8 @@ async fn a_run_outlives_its_daemon() {
     let by = "select substring(claimed_by from ':[0-9]+$') as by from schedule_runs";
     assert_eq!(sql.rows(by).await, [first.pid()]);
     assert_eq!(
-        sql.rows("select pages > 1 as some from sync_runs").await,
+        sql.rows("select pages > 1 as some from sync_runs where collection = 'ghl.contacts'")
+            .await,
         ["true"]
     );
     sql.run("update schedules set next_at = clock_timestamp() + interval '1 day'")
@@ -366,7 +367,7 @@ async fn a_run_outlives_its_daemon() {
     .await;
     // Gone on with, not begun again.
     assert_eq!(
-        sql.rows("select state, resumed, fetched, complete from sync_runs")
+        sql.rows("select state, resumed, fetched, complete from sync_runs where collection = 'ghl.contacts'")
             .await,
         ["done 1 6000 true"]
     );
@@ -381,20 +382,24 @@ async fn a_daemon_told_to_end_loses_nothing() {
     let mut daemon = house.start("sync daemon");
     let mut sql = house.sql().await;
     sql.run(DUE_NOW).await;
-    sql.until("select pages >= 2 as some from sync_runs", &["true"], 20)
-        .await;
+    sql.until(
+        "select pages >= 2 as some from sync_runs where collection = 'ghl.contacts'",
+        &["true"],
+        20,
+    )
+    .await;
     daemon.terminate().await;
     assert_eq!(
         sql.rows("select state, exit_code from schedule_runs").await,
         ["stopped 7"]
     );
     assert_eq!(
-        sql.rows("select state, fetched < 6000 as partly from sync_runs")
+        sql.rows("select state, fetched < 6000 as partly from sync_runs where collection = 'ghl.contacts'")
             .await,
         ["stopped true"]
     );
     assert_eq!(
-        sql.rows("select fetched = (select count(*) from contacts) as all_kept from sync_runs")
+        sql.rows("select fetched = (select count(*) from contacts) as all_kept from sync_runs where collection = 'ghl.contacts'")
             .await,
         ["true"]
     );
@@ -413,7 +418,7 @@ async fn a_daemon_told_to_end_loses_nothing() {
     )
     .await;
     assert_eq!(
-        sql.rows("select state, resumed, fetched, complete from sync_runs")
+        sql.rows("select state, resumed, fetched, complete from sync_runs where collection = 'ghl.contacts'")
             .await,
         ["done 1 6000 true"]
     );
@@ -431,12 +436,20 @@ async fn a_run_taken_over_is_not_recorded_by_who_lost_it() {
     let mut daemon = house.start("sync daemon");
     let mut sql = house.sql().await;
     sql.run(DUE_NOW).await;
-    sql.until("select pages >= 1 as some from sync_runs", &["true"], 20)
-        .await;
+    sql.until(
+        "select pages >= 1 as some from sync_runs where collection = 'ghl.contacts'",
+        &["true"],
+        20,
+    )
+    .await;
     sql.run("update schedule_runs set claimed_by = 'elsewhere:1', attempts = 2, lease_until = lease_until + interval '1 hour'").await;
     // Its next sign of life tells it, and it stops.
-    sql.until("select state from sync_runs", &["stopped"], 10)
-        .await;
+    sql.until(
+        "select state from sync_runs where collection = 'ghl.contacts'",
+        &["stopped"],
+        10,
+    )
+    .await;
     assert_eq!(
         sql.rows("select state, claimed_by from schedule_runs")
             .await,

@@ -12,8 +12,7 @@ use super::who;
 
 /// Show everything that passed with a contact, newest first
 ///
-/// Messages, notes, tasks, appointments, changes of their deals, our own writes, what you taught, and what
-/// the old system wrote down. Texts are what third parties wrote.
+/// Texts are what third parties wrote.
 #[derive(Debug, Args)]
 pub struct History {
     /// Who: id, e-mail address, phone number, name, nickname or alias
@@ -31,21 +30,13 @@ pub struct History {
 /// What happens with a contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
-    /// Messages of all channels
     Message,
-    /// Notes
     Note,
-    /// Tasks
     Task,
-    /// Appointments
     Appointment,
-    /// Changes of deals
     Deal,
-    /// What we wrote
     Write,
-    /// What you taught
     Context,
-    /// What the old system wrote down
     Legacy,
 }
 

@@ -24,15 +24,14 @@ use super::types::crm;
 
 /// Show each stage of a pipeline: deals, value, age, conversion, and what is stuck
 ///
-/// Age is how long the open deals have been in the stage. Conversion is of the deals that left it, as far as
-/// our own syncs saw them: moved on or won, out of those and the lost ones.
+/// Conversion is of the deals that our own syncs saw leave the stage: moved on or won, out of all.
 #[derive(Debug, Args)]
 pub struct Pipeline {
     /// Only this pipeline, by name or id
     #[arg(add = ArgValueCompleter::new(candidates))]
     name: Option<String>,
 
-    /// After how many days in its stage a deal counts as stuck
+    /// Days in its stage after which a deal is stuck
     #[arg(long, value_name = "DAYS", default_value_t = 14,
           value_parser = clap::value_parser!(u32).range(1..=3650), add = Range { min: 1, max: 3650 })]
     stuck_days: u32,

@@ -15,9 +15,8 @@ use super::store::rollups;
 
 /// Fetch what changed at GoHighLevel, or everything
 ///
-/// Contacts, deals, messages, tasks, appointments and what they refer to, a row each. Goes on where an
-/// earlier run was stopped or killed. A full sweep also finds what was deleted; one is made by itself
-/// once a day. Notes cost a request for each contact: a run fetches those of a few, with open deals first.
+/// Goes on where an earlier run was stopped or killed. A full sweep also finds what was deleted; one
+/// is made by itself once a day. Of notes, a run fetches those of a few contacts with open deals.
 #[derive(Debug, Args)]
 pub struct Sync {
     /// Fetch everything, and mark what is gone
@@ -36,27 +35,16 @@ pub struct Sync {
 /// What is synced, in this order: what others refer to comes before them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Contacts
     Contacts,
-    /// The location, with its time zone
     Location,
-    /// Users
     Users,
-    /// Pipelines and their stages
     Pipelines,
-    /// Deals
     Opportunities,
-    /// Conversations: who wrote last, and when
     Conversations,
-    /// Messages
     Messages,
-    /// Calendars
     Calendars,
-    /// Appointments
     Appointments,
-    /// Tasks
     Tasks,
-    /// Notes of contacts with open deals
     Notes,
 }
 
