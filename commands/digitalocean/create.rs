@@ -97,7 +97,6 @@ impl Action for Create {
             // A slug as text, an id as a number.
             "image": image.slug.map_or_else(|| json!(image.id), Value::from),
             "ssh_keys": keys,
-            "monitoring": true,
             "tags": tags,
         });
         if let Some(user_data) = &self.user_data {

@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::Args;
@@ -154,16 +155,23 @@ async fn lost(
             ""
         }
     ));
-    let addresses: Vec<_> = droplet.addresses().collect();
-    if !addresses.is_empty() {
-        let listed: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    let public: Vec<_> = [droplet.ipv4("public"), droplet.ipv6()]
+        .into_iter()
+        .flatten()
+        .map(|address| address.to_string())
+        .collect();
+    if !public.is_empty() {
         lost.push(format!(
-            "its addresses {}: somebody else may get them",
-            listed.join(", ")
+            "its address {}: somebody else may get it",
+            public.join(" and ")
         ));
     }
+    // Names may lead to a reserved IP as well, which leads nowhere then.
+    let mut addresses: Vec<IpAddr> = droplet.addresses().collect();
     match api::associated(cx, &found.record.id).await {
         Ok(kept) => {
+            let reserved = kept.reserved_ips.iter().flatten();
+            addresses.extend(reserved.filter_map(|ip| ip.name.as_ref()?.parse::<IpAddr>().ok()));
             for (what, resources) in [
                 ("volume", kept.volumes),
                 ("reserved IP", kept.reserved_ips),

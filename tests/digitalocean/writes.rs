@@ -73,11 +73,25 @@ fn a_dry_run_tells_the_price_and_sends_nothing_but_reads() {
             .to_string()
             .contains("reserved IP 198.51.100.100")
     );
+    desk.sql(
+        "insert into records (collection, id, data) values
+            ('cf.records', '1', '{\"type\":\"A\",\"name\":\"shop.example.org\",\"content\":\"198.51.100.100\"}'),
+            ('cf.records', '2', '{\"type\":\"A\",\"name\":\"www.example.org\",\"content\":\"203.0.113.10\"}')",
+    );
+    let lost = report(&desk, "do delete web-1 --dry-run")["lost"].to_string();
+    for name in ["shop.example.org", "www.example.org"] {
+        assert!(
+            lost.contains(&format!("the name {name} leads nowhere then")),
+            "{lost}"
+        );
+    }
     report(&desk, "do reboot web-1 --wait --dry-run");
     assert_eq!(writes(&provider), [""; 0]);
     // The same arguments and the same world give the same plan.
-    let again = report(&desk, "do delete db-3 --snapshot-first --dry-run");
-    assert_eq!(again["hash"], delete["hash"]);
+    let hash = |words: &str| report(&desk, words)["hash"].clone();
+    let words = "do delete db-3 --snapshot-first --dry-run";
+    assert_eq!(hash(words), hash(words));
+    assert_ne!(hash(words), hash("do delete db-3 --dry-run"));
 }
 
 #[test]
