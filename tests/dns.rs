@@ -6,9 +6,10 @@ use medtainer_core::dns::rules::{self, Facts};
 use medtainer_core::dns::{
     Answer, Format, Limits, Lookup, RecordType, Resolver, Session, Zone, read,
 };
+use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::front::Provider;
+use crate::front::{Home, Provider};
 
 fn asking(server: &str) -> Session {
     Resolver::at(server.parse().unwrap())
@@ -125,4 +126,41 @@ async fn a_zone_without_a_name_server_to_ask_says_so() {
         .collect();
     // What the zone says by itself is found all the same.
     assert_eq!(found, ["dkim-missing/@", "dmarc-policy-none/_dmarc"]);
+}
+
+#[test]
+fn the_name_server_is_the_one_the_environment_names() {
+    let provider = Provider::of("godaddy", "--no-limits");
+    let desk = Home::shared()
+        .bare()
+        .with("MEDTAINER_GODADDY_URL", &provider.url)
+        .with("MEDTAINER_GODADDY_KEY", "sandbox-key")
+        .with("MEDTAINER_GODADDY_SECRET", "sandbox-secret")
+        .with("MEDTAINER_BUSINESS", "dnsenv");
+    let plan = |server: &str, options: &str| {
+        let words = format!("godaddy plan harborpine.com --json {options}");
+        desk.clone().with("MEDTAINER_DNS", server).run(&words)
+    };
+    let rules = |answer: &Value| -> Vec<String> {
+        let rows = answer["data"]["items"].as_array().unwrap();
+        rows.iter()
+            .map(|row| row["rule"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let asked = plan(&provider.dns, "").ends(0).json();
+    assert_eq!(asked["metadata"]["complete"], true, "{asked}");
+    assert_eq!(asked["data"]["mail"]["spf"]["lookups"], 13);
+    assert!(rules(&asked).contains(&"cname-takeover".to_owned()));
+
+    let deaf = plan("127.0.0.1:1", "").ends(0).json();
+    assert_eq!(deaf["metadata"]["complete"], false, "{deaf}");
+    assert_eq!(deaf["data"]["mail"]["spf"]["lookups"], Value::Null);
+    assert!(!rules(&deaf).contains(&"cname-takeover".to_owned()));
+    plan("127.0.0.1:1", "--strict").ends(10);
+
+    let error = &plan("ns.example.com", "").ends(2).json()["error"];
+    assert!(
+        error["message"].as_str().unwrap().contains("MEDTAINER_DNS"),
+        "{error}"
+    );
 }

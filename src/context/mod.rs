@@ -23,7 +23,7 @@ use crate::auth::{self, Credentials, DEFAULT_ACCOUNT, FieldStatus, SecretString,
 use crate::cli::options::{AnswerOptions, WriteOptions};
 use crate::dns::{Lookup, Offline};
 use crate::ecosystem::Ecosystem;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::http::Gateway;
 use crate::store::audit::{self, Caller, Execution};
 use crate::store::{Business, Store};
@@ -363,12 +363,18 @@ impl Context {
     /// Whom to ask about names: the world, the sandbox's own DNS, or nobody when offline.
     ///
     /// Each question is asked once in a call, and none after the call's time is up; what was not
-    /// answered is unknown, and says why.
+    /// answered is unknown, and says why. So is everything on a machine without name servers.
     pub async fn lookup(&self) -> Result<Box<dyn Lookup>> {
         if self.is_offline() {
             return Ok(Box::new(Offline::default()));
         }
-        let resolver = self.app.resolver(self.business()).await?;
+        let resolver = match self.app.resolver(self.business()).await {
+            Ok(resolver) => resolver,
+            Err(error) if error.kind() == Kind::Unavailable => {
+                return Ok(Box::new(Offline(error.message().to_owned())));
+            }
+            Err(error) => return Err(error),
+        };
         let patience = Instant::now() + LOOKUPS;
         Ok(Box::new(resolver.session(self.until().min(patience))))
     }

@@ -217,8 +217,6 @@ fn address(text: &str) -> Result<SocketAddr> {
 
 fn unusable(error: NetError) -> Error {
     Error::unavailable("the machine's name servers cannot be found")
-        .hint(format!(
-            "Name one with `{VARIABLE}`, or work with what is known: `--offline`."
-        ))
+        .hint(format!("Name one with `{VARIABLE}`."))
         .because(error)
 }
