@@ -46,11 +46,11 @@ impl Row for Line {
     const COLUMNS: &'static [Column] = &[
         Column::id("domain", "shown"),
         Column::text("status", "status"),
-        Column::text("expires", "expires_on"),
         Column::number("days left", "days_left"),
         Column::text("renews", "auto_renew"),
         Column::text("private", "privacy"),
         Column::text("locked", "locked"),
+        Column::text("expires", "expires_on"),
         Column::text("dns here", "dns_here"),
     ];
 }

@@ -52,9 +52,9 @@ pub struct Line {
 const COLUMNS: &[Column] = &[
     Column::text("severity", "severity"),
     Column::text("name", "name"),
-    Column::id("rule", "rule"),
     Column::prose("finding", "message"),
     Column::prose("mend", "mend"),
+    Column::text("rule", "rule"),
 ];
 
 impl Output for Planned {

@@ -1,6 +1,7 @@
 //! GoDaddy: the sandbox held against the provider's description, and the commands through the front door.
 
 mod account;
+mod adopted;
 mod commands;
 mod contract;
 mod plan;
