@@ -19,7 +19,7 @@ use super::types::Availabilities;
 /// Domains in a page: the most there may be.
 pub const PAGE: usize = 1_000;
 
-/// Records in a page; no most is published.
+/// Records in a page: the most there may be.
 pub const RECORDS: usize = 500;
 
 /// Names in one question about what is free: the most there may be.
@@ -68,15 +68,18 @@ pub fn domain(name: &DomainName) -> Result<Request> {
     Request::new(Method::Get, "/v1/domains/{domain}", &[name.as_str()])
 }
 
-/// One page of a zone.
-pub fn records(domain: &DomainName, offset: usize) -> Result<Request> {
-    Ok(Request::new(
+/// The first page of a zone, or the one at an offset.
+pub fn records(domain: &DomainName, offset: Option<usize>) -> Result<Request> {
+    let request = Request::new(
         Method::Get,
         "/v1/domains/{domain}/records",
         &[domain.as_str()],
     )?
-    .query("offset", offset.to_string())
-    .query("limit", RECORDS.to_string()))
+    .query("limit", RECORDS.to_string());
+    Ok(match offset {
+        Some(offset) => request.query("offset", offset.to_string()),
+        None => request,
+    })
 }
 
 /// A set of records: those of one type and one name.
@@ -89,6 +92,9 @@ pub fn set(method: Method, domain: &DomainName, kind: &str, name: &str) -> Resul
 }
 
 /// All records of a zone as JSON text, and how many requests that took; none where GoDaddy has no zone.
+///
+/// The description calls `offset` the number of records to skip; the API takes it for the number of a
+/// page, counted from 1. What comes at 2 tells which it is.
 pub async fn zone<'a, F>(
     domain: &DomainName,
     send: impl Fn(Request) -> F,
@@ -96,37 +102,43 @@ pub async fn zone<'a, F>(
 where
     F: Future<Output = Result<Reply>> + 'a,
 {
-    let mut rows: Vec<Box<RawValue>> = Vec::new();
-    let mut calls = 0;
-    loop {
+    let page = async |offset| -> Result<Vec<Box<RawValue>>> {
+        let reply = send(records(domain, offset)?).await?;
+        serde_json::from_str(&reply.text).map_err(|e| unexpected("a list of records", e))
+    };
+    let mut calls = 1;
+    let mut rows = match page(None).await {
+        Ok(rows) => rows,
+        Err(error) if error.kind() == Kind::NotFound => return Ok((None, calls)),
+        Err(error) => return Err(error),
+    };
+    let mut whole = rows.len() < RECORDS;
+    let mut offset = 2;
+    while !whole {
         calls += 1;
-        let reply = match send(records(domain, rows.len())?).await {
-            Ok(reply) => reply,
-            Err(error) if error.kind() == Kind::NotFound && rows.is_empty() => {
-                return Ok((None, calls));
-            }
-            Err(error) => return Err(error),
+        let next = page(Some(offset)).await?;
+        let begins_like = |place: usize| {
+            let there = rows.get(place).map(|row| row.get());
+            there.is_some() && there == next.first().map(|row| row.get())
         };
-        let page: Vec<Box<RawValue>> =
-            serde_json::from_str(&reply.text).map_err(|e| unexpected("a list of records", e))?;
-        let whole = page.len() < RECORDS;
-        // A page that comes twice: the offset was not understood, and half a zone is worse than none.
-        let repeats = rows
-            .first()
-            .zip(page.first())
-            .is_some_and(|(first, again)| first.get() == again.get());
-        if repeats {
+        if begins_like(2) && offset == 2 {
+            offset = rows.len();
+            continue;
+        }
+        if begins_like(0) {
             return Err(Error::refused(format!(
                 "GoDaddy repeats itself: a page of the records of `{domain}` came twice"
-            )));
+            ))
+            .hint("Half a zone is worse than none; try again later."));
         }
-        rows.extend(page);
-        if whole {
-            let text = serde_json::to_string(&rows)
-                .map_err(|e| Error::internal("records could not be put together").because(e))?;
-            return Ok((Some(text), calls));
-        }
+        whole = next.len() < RECORDS;
+        // A page number goes up by one, a number of records by as many as came.
+        offset += if offset < RECORDS { 1 } else { next.len() };
+        rows.extend(next);
     }
+    let text = serde_json::to_string(&rows)
+        .map_err(|e| Error::internal("records could not be put together").because(e))?;
+    Ok((Some(text), calls))
 }
 
 /// Asks what is free; 500 names at most.

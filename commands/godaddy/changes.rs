@@ -347,7 +347,7 @@ impl Live {
     fn look(&self, says: impl Into<String>, set: Option<Key<'_>>, expect: Expect) -> Result<Check> {
         let request = match set {
             Some((kind, name)) => api::set(Method::Get, &self.name, kind, name)?,
-            None => api::records(&self.name, 0)?,
+            None => api::records(&self.name, None)?,
         };
         Ok(Check::ask(says, request, expect))
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::contract::{Prism, shared};
-use crate::registry::Npm;
+use crate::registry::{self, Npm};
 
 /// The provider's description: the whole one beside the repository, or the extract in it.
 fn description() -> Value {
@@ -285,4 +285,29 @@ fn the_extract_is_what_the_whole_description_says() {
             assert!(whole["paths"][path][method].is_object(), "{method} {path}");
         }
     }
+}
+
+/// GoDaddy publishes no SDK for domains; this is the client that scripts use in its place.
+#[tokio::test]
+async fn the_client_that_scripts_use_works_against_the_sandbox() {
+    let Some(python) = registry::python("godaddypy==2.5.1") else {
+        return;
+    };
+    let sandbox = Sandbox::start(unlimited()).await;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/godaddy.py");
+    let output = tokio::process::Command::new(python)
+        .args([script, &sandbox.running.url()])
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let did: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        did,
+        json!({
+            "domains": 13, "status": "ACTIVE", "records": 21, "twice": true, "after": ["198.18.7.2"],
+            "replaced": [["198.18.7.3", 900]], "same": true,
+        })
+    );
 }

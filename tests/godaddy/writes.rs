@@ -356,3 +356,39 @@ async fn what_became_of_a_write_is_looked_up() {
             .contains(&"new 3600 A 198.18.3.3".to_owned())
     );
 }
+
+#[tokio::test]
+async fn a_zone_of_many_pages_is_seen_whole() {
+    let sandbox = Sandbox::start(unlimited()).await;
+    let desk = sandbox.desk();
+    for count in [500 - 21, 501, 700] {
+        let lines: Vec<String> = (0..count)
+            .map(|n| format!("host{count}-{n} 600 A 198.18.4.{}", n % 250))
+            .collect();
+        sandbox
+            .order("zone", json!({"domain": "harborpine.com", "add": lines}))
+            .await;
+        let all = json_of(&desk, "godaddy dns harborpine.com --fresh").await;
+        let seen = all["metadata"]["count"].as_u64().unwrap();
+        let there = sandbox
+            .order("zone", json!({"domain": "harborpine.com"}))
+            .await;
+        assert_eq!(seen, there["records"].as_array().unwrap().len() as u64);
+    }
+    // Set by set, since no one look shows all of it.
+    let words = "godaddy dns-set harborpine.com A host700-699 198.18.5.1";
+    let dry = json_of(&desk, &format!("{words} --dry-run")).await;
+    let looks = dry["data"]["plan"]["before"].as_array().unwrap();
+    assert_eq!(looks.len(), 1);
+    assert_eq!(looks[0]["says"], "host700-699 A is as it was");
+    let done = json_of(&desk, words).await;
+    assert_eq!(done["data"]["state"], "confirmed");
+    let all = json_of(&desk, "godaddy dns harborpine.com").await;
+    assert_eq!(all["metadata"]["count"], 1_701);
+    // A page that comes twice is half a zone at best.
+    sandbox
+        .order("trouble", json!({"trouble": "repeat-page"}))
+        .await;
+    error_of(&desk, "godaddy dns harborpine.com --fresh", 6).await;
+    error_of(&desk, "godaddy dns-set harborpine.com A x 198.18.5.1", 6).await;
+}

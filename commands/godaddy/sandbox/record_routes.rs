@@ -15,6 +15,9 @@ const DELETABLE: &[&str] = &["A", "AAAA", "CNAME", "MX", "SRV", "TXT"];
 /// What an added record may be.
 const ADDABLE: &[&str] = &["A", "AAAA", "CNAME", "MX", "NS", "SOA", "SRV", "TXT"];
 
+/// Records in a page: as many as asked for, and no more than this.
+const PAGE: usize = 500;
+
 /// The most octets of a text.
 const LONGEST_TEXT: usize = 512;
 
@@ -35,11 +38,13 @@ pub(super) fn of_set(call: &mut Call<'_>) -> Reply {
 
 fn listed(call: &Call<'_>, wanted: impl Fn(&Record) -> bool) -> Reply {
     let zone = zone(call)?;
-    let offset = call.number("offset", 0, usize::MAX)?.unwrap_or(0);
+    // Called the number of records to skip, and taken for the number of a page.
+    let page = call.number("offset", 0, 1_000_000)?.unwrap_or(1).max(1);
     let limit = call
         .number("limit", 1, usize::MAX)?
-        .unwrap_or(zone.len().max(1));
-    let offset = if call.repeats { 0 } else { offset };
+        .unwrap_or(PAGE)
+        .min(PAGE);
+    let offset = if call.repeats { 0 } else { (page - 1) * limit };
     let rows: Vec<Value> = zone
         .iter()
         .filter(|record| wanted(record))
