@@ -230,6 +230,8 @@ async fn every_statement_fits_the_tables() {
         &[medtainer::ghl::lookup::STATEMENTS],
         medtainer::godaddy::store::STATEMENTS,
         &[medtainer::ghl::store::activity::STATEMENTS],
+        &[medtainer::ghl::store::advice::STATEMENTS],
+        &[medtainer::ghl::store::figures::STATEMENTS],
         &[medtainer::ghl::store::deals::STATEMENTS],
         &[medtainer::ghl::store::rollups::STATEMENTS],
         &[medtainer::ghl::store::timeline::STATEMENTS],

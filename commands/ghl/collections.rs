@@ -5,6 +5,7 @@ pub mod deals;
 mod kept;
 pub mod notes;
 pub mod of_contact;
+pub mod sources;
 pub mod talk;
 
 use std::time::Duration;

@@ -7,10 +7,12 @@ mod contacts;
 mod context;
 mod email;
 mod history;
+mod insights;
 pub mod lessons;
 pub mod lookup;
 mod r#move;
 mod pipeline;
+mod recommend;
 pub mod sandbox;
 mod search;
 pub mod store;
@@ -39,6 +41,8 @@ pub fn group() -> Group {
         .command::<search::Search>("search")
         .command::<pipeline::Pipeline>("pipeline")
         .command::<history::History>("history")
+        .command::<insights::Insights>("insights")
+        .command::<recommend::Recommend>("recommend")
         .command::<context::Context>("context")
         .command::<sync::Sync>("sync")
         .command::<sync_stats::SyncStats>("sync-stats")

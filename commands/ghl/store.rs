@@ -1,8 +1,10 @@
 //! GoHighLevel's tables: contacts as they were fetched, and the lists read from them.
 
 pub mod activity;
+pub mod advice;
 pub mod crm;
 pub mod deals;
+pub mod figures;
 pub mod rollups;
 pub mod table;
 pub mod timeline;

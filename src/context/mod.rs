@@ -292,6 +292,18 @@ impl Context {
         notes.as_of = as_of;
     }
 
+    /// Where the data came from, as far as it was said: what several sources in one answer are told by.
+    pub fn noted(&self) -> (Option<Source>, Option<DateTime<Utc>>) {
+        let notes = self.notes();
+        // Sample data hides how it was had.
+        let source = if notes.stale {
+            Some(Source::Stale)
+        } else {
+            notes.source
+        };
+        (source, notes.as_of)
+    }
+
     /// Says that the answer is not all there is.
     pub fn note_partial(&self) {
         self.notes().partial = true;

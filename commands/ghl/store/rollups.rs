@@ -68,7 +68,19 @@ select kind, key, count(*), (array_agg(id order by id))[:10]
          where deleted_at is null and ecosystem = 'gohighlevel' and phone is not null) as keys
  group by kind, key having count(*) > 1
 union all
-select '', '', 0, '{}'";
+select 'name', min(p.name) || ', ' || min(p.company), count(*), (array_agg(c.id::text order by c.id))[:10]
+  from people p join contacts c on c.id = p.contact_id
+ where c.deleted_at is null and c.ecosystem = 'gohighlevel' and p.company <> '' and p.name <> ''
+ group by p.name_key, p.company having count(*) > 1
+union all
+select '', '', 0, '{}'
+on conflict (kind, key) do nothing";
+
+const FORGET_DUPLICATE_TOTALS: &str = "delete from ghl_duplicate_totals";
+
+const COUNT_DUPLICATES: &str = "\
+insert into ghl_duplicate_totals (kind, groups, contacts)
+select kind, count(*), sum(contacts) from ghl_duplicates where kind <> '' group by kind";
 
 /// Every statement here, for the test that describes them all.
 pub const STATEMENTS: &[(&str, &str)] = &[
@@ -80,6 +92,11 @@ pub const STATEMENTS: &[(&str, &str)] = &[
     ("ghl::rollups::DUPLICATES_ARE_OLD", DUPLICATES_ARE_OLD),
     ("ghl::rollups::FORGET_DUPLICATES", FORGET_DUPLICATES),
     ("ghl::rollups::FIND_DUPLICATES", FIND_DUPLICATES),
+    (
+        "ghl::rollups::FORGET_DUPLICATE_TOTALS",
+        FORGET_DUPLICATE_TOTALS,
+    ),
+    ("ghl::rollups::COUNT_DUPLICATES", COUNT_DUPLICATES),
 ];
 
 /// Counted by its keys.
@@ -175,7 +192,7 @@ pub async fn check(conn: &mut PgConnection) -> Result<i64> {
     Ok(wrong)
 }
 
-/// Looks for contacts that share an e-mail address or a phone number, if any contact was written since
+/// Looks for contacts that share an e-mail address, a phone number, or name and company, if any contact was written since
 /// it was done last.
 pub async fn find_duplicates(conn: &mut PgConnection) -> Result<()> {
     let old: bool = sqlx::query_scalar(DUPLICATES_ARE_OLD)
@@ -187,6 +204,10 @@ pub async fn find_duplicates(conn: &mut PgConnection) -> Result<()> {
     let mut tx = conn.begin().await?;
     sqlx::query(FORGET_DUPLICATES).execute(&mut *tx).await?;
     sqlx::query(FIND_DUPLICATES).execute(&mut *tx).await?;
+    sqlx::query(FORGET_DUPLICATE_TOTALS)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query(COUNT_DUPLICATES).execute(&mut *tx).await?;
     tx.commit().await?;
     Ok(())
 }
