@@ -1,5 +1,6 @@
 mod findings;
 mod health;
+mod service;
 
 use chrono::{DateTime, Duration, NaiveDate, NaiveTime, Utc};
 use clap::Args;
@@ -13,7 +14,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::collections::sources::{self, Sources};
-use super::collections::{self, activity, deals, talk};
 use super::recommend::{Evidence, Term};
 use super::store::figures::{self, Duplicates, Of, Spanned};
 use super::store::rollups::{NEVER, NO_DAY};
@@ -73,18 +73,7 @@ impl Command for Insights {
             return Err(Error::usage("`--since` is a day of the last ten years")
                 .hint("Give a date such as `2026-01-01`, or how long ago, such as `30d`."));
         }
-        let known = sources::read(
-            cx,
-            &[
-                &collections::CONTACTS,
-                &deals::OPPORTUNITIES,
-                &talk::CONVERSATIONS,
-                &talk::MESSAGES,
-                &activity::TASKS,
-                &activity::APPOINTMENTS,
-            ],
-        )
-        .await?;
+        let known = sources::read(cx, &sources::ALL).await?;
         let figures = Figures::read(cx, known, now, start, days).await?;
         let mut found = findings::all(&figures);
         found.push(health::of_list(&figures));

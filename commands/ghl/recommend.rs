@@ -12,7 +12,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::collections::sources::{self, Sources};
-use super::collections::{self, activity, deals, talk};
 use super::store::advice::{self, Candidate, RULES};
 
 /// Say what to do next: ranked, each with its evidence and the command that does it
@@ -26,10 +25,6 @@ pub struct Recommend {
           value_parser = clap::value_parser!(u32).range(1..=100), add = Range { min: 1, max: 100 })]
     limit: u32,
 
-    /// Let this one stay away for as long as it rests on the same
-    #[arg(long, value_name = "ID", conflicts_with_all = ["snooze", "restore"])]
-    dismiss: Option<String>,
-
     /// Let this one stay away until a moment to come
     #[arg(
         long,
@@ -42,6 +37,10 @@ pub struct Recommend {
     /// Until when, such as `fri 9am` or `in 3 days`
     #[arg(long, value_name = "WHEN", requires = "snooze")]
     until: Option<When>,
+
+    /// Let this one stay away for as long as it rests on the same
+    #[arg(long, value_name = "ID", conflicts_with_all = ["snooze", "restore"])]
+    dismiss: Option<String>,
 
     /// Let this one, dismissed or snoozed, come back
     #[arg(long, value_name = "ID")]
@@ -97,18 +96,7 @@ impl Command for Recommend {
     const CATALOG: Option<&'static str> = Some("gohighlevel.get_recommendations");
 
     async fn run(&self, cx: &Context) -> Result<Self::Output> {
-        let known = sources::read(
-            cx,
-            &[
-                &collections::CONTACTS,
-                &deals::OPPORTUNITIES,
-                &talk::CONVERSATIONS,
-                &talk::MESSAGES,
-                &activity::TASKS,
-                &activity::APPOINTMENTS,
-            ],
-        )
-        .await?;
+        let known = sources::read(cx, &sources::ALL).await?;
         let now = cx.now();
         if let Some(id) = &self.restore {
             let mut conn = cx.db().await?;

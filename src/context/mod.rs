@@ -295,11 +295,11 @@ impl Context {
     /// Where the data came from, as far as it was said: what several sources in one answer are told by.
     pub fn noted(&self) -> (Option<Source>, Option<DateTime<Utc>>) {
         let notes = self.notes();
-        // Sample data hides how it was had.
-        let source = if notes.stale {
-            Some(Source::Stale)
-        } else {
-            notes.source
+        let source = match notes.source {
+            _ if notes.stale => Some(Source::Stale),
+            // Sample data hides how it was had.
+            Some(Source::Sample) => Some(Source::Live),
+            source => source,
         };
         (source, notes.as_of)
     }

@@ -12,6 +12,7 @@ use clap::{Arg, ArgAction, Args, FromArgMatches};
 use medtainer_core::cli::options::{AnswerOptions, Options};
 use medtainer_core::tree::Leaf;
 use medtainer_core::values::{Moment, Range, Span};
+use medtainer_core::when::When;
 use medtainer_core::{Error, Kind, cli, schema};
 use serde_json::{Map, Value, json};
 
@@ -137,6 +138,10 @@ fn good(arg: &Arg) -> Vec<Value> {
         ["7d", "2026-11-01", "2026-11-01T09:00:00+02:00"]
             .map(Value::from)
             .into()
+    } else if is_of(arg, clap::value_parser!(When)) {
+        ["fri 9am", "in 3 days", "2026-12-01 14:30"]
+            .map(Value::from)
+            .into()
     } else if is_of(arg, clap::value_parser!(SocketAddr)) {
         ["127.0.0.1:1", "[::1]:2"].map(Value::from).into()
     } else {
@@ -174,6 +179,8 @@ fn bad(arg: &Arg) -> Vec<Value> {
         vec!["soon".into(), "-5m".into(), json!(5), "".into()]
     } else if is_of(arg, clap::value_parser!(Moment)) {
         vec!["yesterday-ish".into(), "2026-13-01".into()]
+    } else if is_of(arg, clap::value_parser!(When)) {
+        vec!["whenever".into(), "2026-13-01".into()]
     } else if is_of(arg, clap::value_parser!(SocketAddr)) {
         vec!["here".into()]
     } else {

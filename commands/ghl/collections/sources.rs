@@ -1,12 +1,22 @@
 //! Several collections behind one answer: as old as the oldest of them, and what cannot be had is unknown.
 
-use medtainer_core::answer::Source;
 use medtainer_core::context::Context;
 use medtainer_core::ecosystem::Feed;
 use medtainer_core::{Kind, Result};
 
+use super::{CONTACTS, activity, deals, talk};
 use crate::ghl::GHL;
 use crate::ghl::store::advice;
+
+/// What the whole of the business is told from.
+pub const ALL: [&Feed; 6] = [
+    &CONTACTS,
+    &deals::OPPORTUNITIES,
+    &talk::CONVERSATIONS,
+    &talk::MESSAGES,
+    &activity::TASKS,
+    &activity::APPOINTMENTS,
+];
 
 /// Which collections are known.
 #[derive(Debug, Default)]
@@ -31,7 +41,7 @@ pub async fn read(cx: &Context, feeds: &[&Feed]) -> Result<Sources> {
         match cx.read_through(&GHL, feed).await {
             Ok(()) => {
                 let (source, at) = cx.noted();
-                worst = worst.max(source.map(badness));
+                worst = worst.max(source);
                 as_of = match (as_of, at) {
                     (None, at) | (at, None) => at,
                     (Some(one), Some(two)) => Some(std::cmp::min(one, two)),
@@ -55,9 +65,7 @@ pub async fn read(cx: &Context, feeds: &[&Feed]) -> Result<Sources> {
     let fetched = advice::fetched(&mut conn).await?;
     match (worst, failed) {
         (None, Some(error)) => return Err(error),
-        (Some(2), _) => cx.note_source(Source::Stale, as_of),
-        (Some(1), _) => cx.note_source(Source::Cached, as_of),
-        (Some(_), _) => cx.note_source(Source::Live, as_of),
+        (Some(source), _) => cx.note_source(source, as_of),
         (None, None) => {}
     }
     Ok(Sources { fetched })
@@ -66,12 +74,4 @@ pub async fn read(cx: &Context, feeds: &[&Feed]) -> Result<Sources> {
 /// What a token without the scope is answered with.
 fn is_closed(kind: Kind) -> bool {
     matches!(kind, Kind::Auth | Kind::Refused)
-}
-
-fn badness(source: Source) -> u8 {
-    match source {
-        Source::Stale => 2,
-        Source::Cached => 1,
-        _ => 0,
-    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use super::{Figures, Insight, SILENT_DAYS, STUCK_DAYS, Spanned, Sum, sum};
+use super::{Figures, Insight, STUCK_DAYS, Spanned, Sum, service, sum};
 use crate::ghl::recommend::Evidence;
 use crate::ghl::store::figures::Of;
 
@@ -17,16 +17,21 @@ pub fn all(figures: &Figures) -> Vec<Insight> {
     let mut found = growth(figures);
     found.extend(sources(figures));
     found.extend(deals(figures));
-    found.extend(response(figures));
-    found.extend(silence(figures));
-    found.extend(duties(figures));
+    found.extend(service::response(figures));
+    found.extend(service::silence(figures));
+    found.extend(service::duties(figures));
     found.push(duplicates(figures));
     found.extend(gaps(figures));
     found
 }
 
 impl Insight {
-    fn known(id: &'static str, unit: &'static str, figure: f64, finding: String) -> Insight {
+    pub(super) fn known(
+        id: &'static str,
+        unit: &'static str,
+        figure: f64,
+        finding: String,
+    ) -> Insight {
         Insight {
             id,
             finding,
@@ -47,7 +52,7 @@ impl Insight {
         }
     }
 
-    fn before(mut self, before: f64) -> Insight {
+    pub(super) fn before(mut self, before: f64) -> Insight {
         self.before = Some(before);
         self
     }
@@ -57,14 +62,14 @@ impl Insight {
         self
     }
 
-    fn shown(mut self, evidence: Vec<Evidence>) -> Insight {
+    pub(super) fn shown(mut self, evidence: Vec<Evidence>) -> Insight {
         self.evidence = evidence;
         self
     }
 }
 
 /// The figure, or that its source was never fetched.
-fn if_known(
+pub(super) fn if_known(
     figures: &Figures,
     needs: &[&str],
     id: &'static str,
@@ -88,7 +93,7 @@ fn if_known(
 
 impl Figures {
     /// Sums of a measure in the period, and in the one before.
-    fn twice(&self, measure: &str, holds: impl Fn(&Spanned) -> bool) -> (Sum, Sum) {
+    pub(super) fn twice(&self, measure: &str, holds: impl Fn(&Spanned) -> bool) -> (Sum, Sum) {
         let of = |late: bool| {
             sum(&self.period, |row| {
                 row.measure == measure && row.late == late && holds(row)
@@ -97,7 +102,7 @@ impl Figures {
         (of(true), of(false))
     }
 
-    fn window(&self) -> String {
+    pub(super) fn window(&self) -> String {
         format!(
             "rows by day (UTC) from {} on, and of the {} days before",
             self.start, self.days
@@ -350,190 +355,6 @@ fn deals(figures: &Figures) -> Vec<Insight> {
     vec![won_deals, rate, days, stuck]
 }
 
-fn response(figures: &Figures) -> Vec<Insight> {
-    let needs = ["ghl.messages"];
-    let (asked, asked_then) = figures.twice("reply.asked", |_| true);
-    let (answered, answered_then) = figures.twice("reply.asked", |row| row.a != "waiting");
-    let (soon, soon_then) = figures.twice("reply.asked", |row| matches!(&*row.a, "5m" | "1h"));
-    let waiting = asked.count - answered.count;
-    let time = if_known(figures, &needs, "response.time", "hours", || {
-        let Some(hours) = mean_hours(answered) else {
-            return Insight::unknown(
-                "response.time",
-                "hours",
-                "nothing was asked and answered in these days",
-            );
-        };
-        let insight = Insight::known(
-            "response.time",
-            "hours",
-            hours,
-            format!(
-                "an answer took {hours} hours on average, of {} questions",
-                answered.count
-            ),
-        );
-        match mean_hours(answered_then) {
-            Some(then) => insight.before(then),
-            None => insight,
-        }
-        .how(format!("ghl_replies: mean of answered_at less asked_at, by asked_at: {}", figures.window()))
-        .how("a question is their first message after ours, its answer our next one that a person sent")
-    });
-    let within = if_known(figures, &needs, "response.within_1h", "share", || {
-        if asked.count == 0 {
-            return Insight::unknown(
-                "response.within_1h",
-                "share",
-                "nothing was asked in these days",
-            );
-        }
-        let insight = Insight::known(
-            "response.within_1h",
-            "share",
-            share(soon.count, asked.count),
-            format!(
-                "{} of {} questions were answered within an hour",
-                soon.count, asked.count
-            ),
-        );
-        match asked_then.count {
-            0 => insight,
-            count => insight.before(share(soon_then.count, count)),
-        }
-        .how(format!(
-            "ghl_replies answered within an hour / all of them, by asked_at: {}",
-            figures.window()
-        ))
-    });
-    let waits = if_known(figures, &needs, "response.waiting", "questions", || {
-        Insight::known(
-            "response.waiting",
-            "questions",
-            whole(waiting),
-            format!("{waiting} questions of these days wait for an answer"),
-        )
-        .shown(figures.examples(Of::Waiting))
-        .how(format!(
-            "ghl_replies without answered_at, asked since {}",
-            figures.start
-        ))
-    });
-    let messages = if_known(figures, &needs, "response.messages", "messages", || {
-        let (theirs, _) = figures.twice("message.sent", |row| row.b == "inbound");
-        let (ours, _) = figures.twice("message.sent", |row| row.b == "outbound");
-        let (all, then) = figures.twice("message.sent", |_| true);
-        Insight::known(
-            "response.messages",
-            "messages",
-            whole(all.count),
-            format!(
-                "{} messages came and {} went{}",
-                theirs.count,
-                ours.count,
-                change(all.count, then.count)
-            ),
-        )
-        .before(whole(then.count))
-        .how(format!("ghl_messages by sent_at: {}", figures.window()))
-    });
-    vec![time, within, waits, messages]
-}
-
-fn silence(figures: &Figures) -> Vec<Insight> {
-    let needs = ["ghl.conversations"];
-    let silent = if_known(figures, &needs, "silence.conversations", "share", || {
-        let all = sum(&figures.talk, |_| true).count;
-        let late = sum(&figures.talk, |row| row.late).count;
-        if all == 0 {
-            return Insight::unknown(
-                "silence.conversations",
-                "share",
-                "there are no conversations",
-            );
-        }
-        Insight::known(
-            "silence.conversations",
-            "share",
-            share(all - late, all),
-            format!("{} of {all} conversations have been silent for {SILENT_DAYS} days or more", all - late),
-        )
-        .how(format!("ghl_conversations: ({all} - {late} with a last_message_at of the last {SILENT_DAYS} days) / {all}"))
-    });
-    let theirs = if_known(figures, &needs, "silence.ours", "conversations", || {
-        let count = sum(&figures.talk, |row| row.a == "inbound" && !row.late).count;
-        Insight::known(
-            "silence.ours",
-            "conversations",
-            whole(count),
-            format!("in {count} of the silent ones they had the last word"),
-        )
-        .how("ghl_conversations that are silent and whose last_direction is inbound")
-    });
-    let unread = if_known(figures, &needs, "silence.unread", "messages", || {
-        let unread = sum(&figures.stock, |row| row.measure == "conversation.unread");
-        Insight::known(
-            "silence.unread",
-            "messages",
-            money(unread.value),
-            format!("{} messages in {} conversations are unread", unread.value, unread.count),
-        )
-        .how("sum of unread of ghl_conversations; reading changes no time, so this is as of the last change of each")
-    });
-    vec![silent, theirs, unread]
-}
-
-fn duties(figures: &Figures) -> Vec<Insight> {
-    let overdue = if_known(figures, &["ghl.tasks"], "tasks.overdue", "tasks", || {
-        let late = sum(&figures.tasks, |row| row.a == "open" && !row.late).count;
-        let open = sum(&figures.tasks, |row| row.a == "open").count;
-        Insight::known(
-            "tasks.overdue",
-            "tasks",
-            whole(late),
-            format!("{late} of {open} open tasks were due before today"),
-        )
-        .shown(figures.examples(Of::Overdue))
-        .how("ghl_tasks that are not completed, by due_at (UTC)")
-    });
-    let shown = if_known(
-        figures,
-        &["ghl.appointments"],
-        "appointments.shown",
-        "share",
-        || {
-            let (came, came_then) = figures.twice("appointment.start", |row| row.a == "showed");
-            let (missed, missed_then) = figures.twice("appointment.start", |row| row.a == "noshow");
-            let (all, then) = (
-                came.count + missed.count,
-                came_then.count + missed_then.count,
-            );
-            if all == 0 {
-                return Insight::unknown(
-                    "appointments.shown",
-                    "share",
-                    "no appointment of these days tells whether they came",
-                );
-            }
-            let insight = Insight::known(
-                "appointments.shown",
-                "share",
-                share(came.count, all),
-                format!("{} of {all} came to their appointments", came.count),
-            );
-            match then {
-                0 => insight,
-                then => insight.before(share(came_then.count, then)),
-            }
-            .how(format!(
-                "ghl_appointments: showed / (showed + noshow), by starts_at: {}",
-                figures.window()
-            ))
-        },
-    );
-    vec![overdue, shown]
-}
-
 fn duplicates(figures: &Figures) -> Insight {
     let Some(first) = figures.duplicates.first() else {
         return Insight::unknown(
@@ -617,7 +438,7 @@ fn source(name: &str) -> &str {
     }
 }
 
-fn change(now: i64, then: i64) -> String {
+pub(super) fn change(now: i64, then: i64) -> String {
     match then {
         0 => ", none in as many days before".to_owned(),
         then => {
@@ -641,12 +462,12 @@ pub(super) fn share(part: i64, all: i64) -> f64 {
 
 // Counts are far below what a float holds exactly.
 #[expect(clippy::cast_precision_loss)]
-fn whole(count: i64) -> f64 {
+pub(super) fn whole(count: i64) -> f64 {
     count as f64
 }
 
 /// For a figure, which is a number; the sentence has it to the cent.
-fn money(value: Decimal) -> f64 {
+pub(super) fn money(value: Decimal) -> f64 {
     value.to_f64().unwrap_or_default()
 }
 
@@ -654,7 +475,7 @@ fn mean_days(sum: Sum) -> Option<f64> {
     mean(sum, 86_400)
 }
 
-fn mean_hours(sum: Sum) -> Option<f64> {
+pub(super) fn mean_hours(sum: Sum) -> Option<f64> {
     mean(sum, 3_600)
 }
 
