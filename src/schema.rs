@@ -151,7 +151,9 @@ pub fn words(command: &Command, given: &Map<String, Value>) -> Result<Vec<OsStri
         for text in values {
             if arg.is_positional() {
                 if let Some(missing) = gap {
-                    return Err(Error::usage(format!("`{name}` needs `{missing}` as well")));
+                    return Err(Error::usage(format!(
+                        "`{missing}` is required for `{name}`"
+                    )));
                 }
                 positionals.push(text.into());
             } else {

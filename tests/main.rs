@@ -16,6 +16,7 @@ mod freshness;
 mod front;
 mod ghl_actions;
 mod ghl_crm;
+mod ghl_intel;
 mod ghl_sandbox;
 mod godaddy;
 mod killed;

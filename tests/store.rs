@@ -232,6 +232,7 @@ async fn every_statement_fits_the_tables() {
         &[medtainer::ghl::store::activity::STATEMENTS],
         &[medtainer::ghl::store::advice::STATEMENTS],
         &[medtainer::ghl::store::figures::STATEMENTS],
+        &[medtainer::ghl::store::portrait::STATEMENTS],
         &[medtainer::ghl::store::deals::STATEMENTS],
         &[medtainer::ghl::store::rollups::STATEMENTS],
         &[medtainer::ghl::store::timeline::STATEMENTS],

@@ -67,7 +67,7 @@ impl Action for Email {
             return Err(Error::refused(format!("{called} has no e-mail address"))
                 .hint("`medtainer ghl contact WHO` shows what is known of them."));
         };
-        if contact.dnd == json!(true) || contact.dnd_settings["Email"]["status"] == "active" {
+        if contact.mail_is_unwanted() {
             return Err(Error::refused(format!(
                 "{called} does not want to be disturbed by e-mail"
             ))

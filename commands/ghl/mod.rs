@@ -1,5 +1,6 @@
 //! GoHighLevel: the CRM.
 
+mod analyze;
 mod api;
 mod collections;
 mod contact;
@@ -42,6 +43,7 @@ pub fn group() -> Group {
         .command::<pipeline::Pipeline>("pipeline")
         .command::<history::History>("history")
         .command::<insights::Insights>("insights")
+        .command::<analyze::Analyze>("analyze")
         .command::<recommend::Recommend>("recommend")
         .command::<context::Context>("context")
         .command::<sync::Sync>("sync")

@@ -1,4 +1,4 @@
-mod rules;
+pub(super) mod rules;
 
 use chrono::{DateTime, Utc};
 use clap::Args;

@@ -5,6 +5,7 @@ pub mod advice;
 pub mod crm;
 pub mod deals;
 pub mod figures;
+pub mod portrait;
 pub mod rollups;
 pub mod table;
 pub mod timeline;

@@ -272,7 +272,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// A line of what somebody wrote.
-fn brief(text: &str) -> String {
+pub fn brief(text: &str) -> String {
     let words: Vec<&str> = text
         .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty())

@@ -41,6 +41,18 @@ pub struct Contact {
     pub valid_email: Value,
 }
 
+impl Contact {
+    /// Reads a stored contact.
+    pub fn read(json: &str) -> Contact {
+        serde_json::from_str(json).unwrap_or_default()
+    }
+
+    /// Whether they want no e-mail, or not to be disturbed at all.
+    pub fn mail_is_unwanted(&self) -> bool {
+        self.dnd == Value::Bool(true) || self.dnd_settings["Email"]["status"] == "active"
+    }
+}
+
 /// A message, as a list has it.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
