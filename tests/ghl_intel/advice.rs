@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
-use super::{find, items, sum, synced};
+use super::{find, items, prompt, sum, synced};
 use crate::front::Provider;
 
 #[test]
@@ -92,7 +92,7 @@ fn what_is_dismissed_stays_away_until_it_rests_on_something_else() {
 
 #[test]
 fn a_deal_that_moves_or_is_looked_after_is_not_stuck() {
-    let provider = Provider::start("--no-limits");
+    let provider = prompt();
     let desk = synced(&provider);
     let all = desk.json("ghl recommend --limit 100");
     let stuck: Vec<_> = items(&all)

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{find, items, sum, synced, warnings};
+use super::{find, items, prompt, sum, synced, warnings};
 use crate::front::{Desk, Provider};
 use crate::ghl_actions::{ask, contact};
 
@@ -152,7 +152,7 @@ fn what_was_never_fetched_is_null_and_said() {
 
 #[test]
 fn a_page_on_a_contact_adds_up() {
-    let provider = Provider::start("--no-limits");
+    let provider = prompt();
     let deals = crate::ghl_actions::open_deals(&provider);
     let desk = synced(&provider);
     let who = deals[0]["contactId"].as_str().unwrap();

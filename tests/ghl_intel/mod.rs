@@ -7,6 +7,13 @@ use serde_json::Value;
 
 use crate::front::{Desk, Provider};
 
+/// One whose searches show at once what was written.
+fn prompt() -> Provider {
+    let provider = Provider::start("--no-limits");
+    provider.order("lag", &serde_json::json!({ "ms": 0 }));
+    provider
+}
+
 /// A desk where everything was fetched once.
 fn synced(provider: &Provider) -> Desk {
     let desk = Desk::new(provider);
