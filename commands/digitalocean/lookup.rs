@@ -43,7 +43,7 @@ pub async fn droplet(cx: &Context, given: &str) -> Result<Found> {
     cx.read_through(&DO, &collections::DROPLETS).await?;
     let mut known = all(cx).await?;
     let mut meant = matching(cx, &known, &given).await?;
-    if meant.is_empty() {
+    if meant.is_empty() && !cx.wants_live() {
         // It may be younger than what is known.
         cx.read_within(&DO, &collections::DROPLETS, JUST_NOW)
             .await?;

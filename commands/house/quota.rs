@@ -46,12 +46,18 @@ impl Command for Quota {
     async fn run(&self, cx: &Context) -> Result<Self::Output> {
         let standings = http::standings(cx.pool()).await?;
         let ecosystems = cx.app().product.ecosystems;
-        let rows = standings.into_iter().map(|standing| {
+        let rows = standings.into_iter().map(|mut standing| {
             let service = ecosystems
                 .iter()
                 .map(|ecosystem| ecosystem.service)
                 .find(|service| service.name == standing.service);
-            let quota = service.and_then(|service| service.limits?.quota);
+            let limits = service.and_then(|service| service.limits);
+            // What a provider does not tell is from its documentation.
+            if let (None, Some(limits)) = (standing.max_requests, limits) {
+                standing.max_requests = i32::try_from(limits.max_requests).ok();
+                standing.window_ms = i32::try_from(limits.window_ms).ok();
+            }
+            let quota = limits.and_then(|limits| limits.quota);
             Allowance {
                 id: format!("{}:{}", standing.service, standing.account),
                 quota_per: quota.map(|quota| quota.per),

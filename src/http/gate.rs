@@ -509,7 +509,7 @@ pub struct Standing {
     pub service: String,
     /// The account the provider counts by.
     pub account: String,
-    /// Requests per window as the provider says; absent until it did.
+    /// Requests per window.
     pub max_requests: Option<i32>,
     /// The window in milliseconds.
     pub window_ms: Option<i32>,

@@ -271,6 +271,10 @@ fn the_limits_are_learned_and_kept() {
         (&ours["quota_limit"], &ours["quota_per"]),
         (&json!(5000), &json!("hour"))
     );
+    assert_eq!(
+        (&ours["max_requests"], &ours["window_ms"]),
+        (&json!(250), &json!(60_000))
+    );
     provider.trouble("daily");
     let said = desk.run("do sync --timeout 2s").ends(7);
     assert!(said.err.contains("requests"), "{}", said.err);
