@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::store::{self, Kept};
 use super::types::Wire;
-use super::{GODADDY, api, names, zone};
+use super::{GODADDY, api, domain, names, zone};
 
 /// Under which name snapshots of zones are kept.
 pub const SNAPSHOTS: &str = "godaddy.zone";
@@ -51,12 +51,13 @@ pub struct Live {
 
 impl Live {
     /// Asks GoDaddy; a plan is never made from the cache.
-    pub async fn read(cx: &Context, domain: &str) -> Result<Live> {
+    pub async fn read(cx: &Context, text: &str) -> Result<Live> {
         if cx.is_offline() {
             return Err(Error::usage("a zone cannot be changed offline")
                 .hint("Leave out `--offline`: a change is made for the zone as it is now."));
         }
-        let (name, kept) = names::find(cx, domain).await?;
+        let (name, kept) = names::find(cx, text).await?;
+        domain::fetch(cx, &name).await?;
         zone::fetch(cx, &name).await?;
         let (kept, wires) = {
             let mut conn = cx.db().await?;

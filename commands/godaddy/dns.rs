@@ -82,7 +82,7 @@ impl Command for Dns {
 
     async fn run(&self, cx: &Context) -> Result<Self::Output> {
         let kind: Option<RecordType> = self.kind.as_deref().map(str::parse).transpose()?;
-        let (domain, kept) = names::find(cx, &self.domain).await?;
+        let (domain, kept) = names::current(cx, &self.domain).await?;
         let name = self
             .name
             .as_deref()

@@ -110,7 +110,8 @@ pub async fn refreshed(cx: &Context, name: &DomainName, kept: Kept) -> Result<Ke
     kept.ok_or_else(|| Error::not_found(format!("no domain `{name}` in this account")))
 }
 
-async fn fetch(cx: &Context, name: &DomainName) -> Result<()> {
+/// Asks GoDaddy for the domain alone and keeps the answer, or that it is gone.
+pub async fn fetch(cx: &Context, name: &DomainName) -> Result<()> {
     let at = cx.now();
     let reply = match cx.send(&GODADDY, api::domain(name)?).await {
         Ok(reply) => reply,

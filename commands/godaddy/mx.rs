@@ -56,7 +56,7 @@ impl Command for Mx {
     const CATALOG: Option<&'static str> = Some("godaddy.mx_records");
 
     async fn run(&self, cx: &Context) -> Result<Self::Output> {
-        let (domain, kept) = names::find(cx, &self.domain).await?;
+        let (domain, kept) = names::current(cx, &self.domain).await?;
         let wires = zone::read(cx, &domain, &kept).await?;
         let mut records: Vec<_> = wires
             .into_iter()

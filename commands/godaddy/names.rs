@@ -10,7 +10,7 @@ use medtainer_core::{Error, Kind, Result};
 use serde_json::json;
 
 use super::store::{self, Kept};
-use super::{GODADDY, api, collections};
+use super::{GODADDY, api, collections, domain};
 
 /// How many near names a wrong one is answered with.
 const NEAR: usize = 5;
@@ -61,6 +61,25 @@ pub async fn find(cx: &Context, text: &str) -> Result<(DomainName, Kept)> {
         }
     }
     Err(unknown(&name, names))
+}
+
+/// The same, with who answers for it as fresh as was asked for: whether its records have an effect
+/// hangs on that.
+pub async fn current(cx: &Context, text: &str) -> Result<(DomainName, Kept)> {
+    let (name, kept) = find(cx, text).await?;
+    if cx.wants_live() {
+        let kept = domain::refreshed(cx, &name, kept).await?;
+        return Ok((name, kept));
+    }
+    cx.read_through(&GODADDY, &collections::DOMAINS).await?;
+    match known(cx, &name).await? {
+        Some(kept) => Ok((name, kept)),
+        None => {
+            let mut conn = cx.db().await?;
+            let names = store::domains(&mut conn).await?;
+            Err(unknown(&name, names))
+        }
+    }
 }
 
 async fn known(cx: &Context, name: &DomainName) -> Result<Option<Kept>> {

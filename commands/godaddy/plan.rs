@@ -79,7 +79,7 @@ impl Command for Plan {
     const CATALOG: Option<&'static str> = Some("godaddy.dns_plan");
 
     async fn run(&self, cx: &Context) -> Result<Self::Output> {
-        let (name, kept) = names::find(cx, &self.domain).await?;
+        let (name, kept) = names::current(cx, &self.domain).await?;
         let wires = zone::read(cx, &name, &kept).await?;
         if wires.is_empty() {
             return Err(

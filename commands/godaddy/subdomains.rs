@@ -83,7 +83,7 @@ impl Command for Subdomains {
     const CATALOG: Option<&'static str> = Some("godaddy.subdomains");
 
     async fn run(&self, cx: &Context) -> Result<Self::Output> {
-        let (domain, kept) = names::find(cx, &self.domain).await?;
+        let (domain, kept) = names::current(cx, &self.domain).await?;
         let wires = zone::read(cx, &domain, &kept).await?;
         Ok(Page::whole(of(
             &domain,

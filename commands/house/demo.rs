@@ -32,6 +32,14 @@ const TOUR: &[(&str, &[&str])] = &[
         &["ghl", "pipeline"],
     ),
     ("How fresh it all is", &["ghl", "sync-stats"]),
+    (
+        "Domains, what expires first before the others",
+        &["godaddy", "domains"],
+    ),
+    (
+        "What is wrong with a zone, and the records that mend it",
+        &["godaddy", "plan", "harborpine.com"],
+    ),
 ];
 
 const NEXT: &str = "\
@@ -39,6 +47,7 @@ What next, still with sample data:
   medtainer --sandbox ghl contacts --tag vip
   medtainer --sandbox ghl search 'jon smyth'
   medtainer --sandbox ghl contacts --json | head
+  medtainer --sandbox godaddy dns-set harborpine.com TXT _dmarc 'v=DMARC1; p=none' --dry-run
 With your own account:
   medtainer auth login ghl
   medtainer ghl contacts

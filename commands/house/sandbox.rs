@@ -24,7 +24,8 @@ pub fn group() -> Group {
 ///
 /// Prints one line of JSON when it listens: the base URL of each ecosystem, and as `dns` the name
 /// server that knows their zones. Point a command at them with `MEDTAINER_GHL_URL` and
-/// `MEDTAINER_DNS`; for GoHighLevel the token is `pit-sandbox`, the location `sandboxLocation01abc`.
+/// `MEDTAINER_DNS`; for GoHighLevel the token is `pit-sandbox`, the location `sandboxLocation01abc`,
+/// for GoDaddy the key is `sandbox-key`, the secret `sandbox-secret`.
 #[derive(Debug, Args)]
 pub struct Serve {
     /// Only these ecosystems, such as `ghl`

@@ -334,3 +334,31 @@ async fn names_are_completed_from_the_cache() {
     );
     assert_eq!(sandbox.requests().await, 0);
 }
+
+#[tokio::test]
+async fn who_answers_for_a_domain_is_known_as_fresh_as_its_records() {
+    let sandbox = Sandbox::start(unlimited()).await;
+    let desk = sandbox.desk();
+    json_of(&desk, "godaddy dns harborpine.com").await;
+    let away = json!({"domain": "harborpine.com", "nameServers": ["ns1.elsewhere.net", "ns2.elsewhere.net"]});
+    sandbox.order("put", away).await;
+    let old = json_of(&desk, "godaddy dns harborpine.com").await;
+    assert_eq!(old["metadata"]["warnings"], json!([]));
+    for words in [
+        "godaddy dns harborpine.com --fresh",
+        "godaddy dns harborpine.com",
+    ] {
+        let told = json_of(&desk, words).await;
+        let warning = told["metadata"]["warnings"][0].as_str().unwrap();
+        assert!(
+            warning.contains("not authoritative: ns1.elsewhere.net"),
+            "{warning}"
+        );
+    }
+    error_of(&desk, "godaddy dns-set harborpine.com A x 198.18.0.1", 6).await;
+    // A change is planned for what is true now, not for what was known.
+    let back = json!({"domain": "harborpine.com", "nameServers": ["ns01.domaincontrol.com", "ns02.domaincontrol.com"]});
+    sandbox.order("put", back).await;
+    let done = json_of(&desk, "godaddy dns-set harborpine.com A x 198.18.0.1").await;
+    assert_eq!(done["data"]["state"], "confirmed");
+}
