@@ -8,8 +8,8 @@ use medtainer_core::output::Text;
 
 /// Show what medtainer does, with sample data: no account, no configuration
 ///
-/// Starts the private Postgres, fetches sample contacts and deals as a real sync would, and answers
-/// a few questions about them. Sample data lives in a schema of its own and never mixes with real data.
+/// Starts the private Postgres, fetches sample contacts and deals as a real sync would, and answers a
+/// few questions about them, about domains and about servers. Sample data lives in a schema of its own and never mixes with real data.
 #[derive(Debug, Args)]
 pub struct Demo;
 
@@ -28,27 +28,44 @@ const TOUR: &[(&str, &[&str])] = &[
         &["ghl", "search", "bob", "--limit", "5"],
     ),
     (
-        "Where the deals stand, and which are stuck",
+        "Deals, stage by stage, and what is stuck",
         &["ghl", "pipeline"],
     ),
-    ("How fresh it all is", &["ghl", "sync-stats"]),
     (
-        "Domains, what expires first before the others",
+        "What the contacts and deals tell, with evidence",
+        &["ghl", "insights"],
+    ),
+    (
+        "What to do next, and the command for it",
+        &["ghl", "recommend", "--limit", "5"],
+    ),
+    (
+        "The domains, what expires first comes first",
         &["godaddy", "domains"],
     ),
     (
-        "What is wrong with a zone, and the records that mend it",
+        "What is wrong with the DNS of one, and what would mend it",
         &["godaddy", "plan", "harborpine.com"],
     ),
+    (
+        "The servers and what they cost",
+        &["do", "droplets", "--status", "active"],
+    ),
+    (
+        "What a change would send, before anything is sent",
+        &["do", "reboot", "web-1", "--dry-run"],
+    ),
+    ("How fresh it all is", &["ghl", "sync-stats"]),
+    ("Who did what", &["audit", "list", "--limit", "5"]),
 ];
 
 const NEXT: &str = "\
 What next, still with sample data:
   medtainer --sandbox ghl contacts --tag vip
-  medtainer --sandbox ghl search 'jon smyth'
-  medtainer --sandbox ghl contacts --json | head
-  medtainer --sandbox godaddy dns-set harborpine.com TXT _dmarc 'v=DMARC1; p=none' --dry-run
-With your own account:
+  medtainer --sandbox ghl analyze 'jon smyth'
+  medtainer --sandbox cf audit
+  medtainer --sandbox do delete web-2 --dry-run
+With your own accounts:
   medtainer auth login ghl
   medtainer ghl contacts
 For Claude and other AI clients:
