@@ -19,8 +19,23 @@ struct House {
     variables: Vec<(&'static str, String)>,
 }
 
+/// One built-in schedule is enough for most.
+const ONE_ALONE: &str = "
+[schedules.godaddy-sync]
+enabled = false
+[schedules.do-sync]
+enabled = false
+[schedules.cf-sync]
+enabled = false
+";
+
 impl House {
     fn new(config: &str) -> House {
+        House::with_all(&format!("{config}{ONE_ALONE}"))
+    }
+
+    /// One with every built-in schedule.
+    fn with_all(config: &str) -> House {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         // Not a `TempDir`: the server runs as another user, who could not enter it.
@@ -219,12 +234,12 @@ fn far_away() -> String {
 
 fn sync_far_away() -> String {
     format!(
-        "[schedules.ghl-contacts]\ncommand = ['ghl', 'sync']\ncron = '{}'\n",
+        "[schedules.ghl-sync]\ncommand = ['ghl', 'sync']\ncron = '{}'\n",
         far_away()
     )
 }
 
-const DUE_NOW: &str = "update schedules set next_at = clock_timestamp()";
+const DUE_NOW: &str = "update schedules set next_at = clock_timestamp() where enabled";
 
 #[tokio::test]
 async fn what_is_due_is_run_and_recorded() {
@@ -234,7 +249,7 @@ async fn what_is_due_is_run_and_recorded() {
     let house = house.with("NOTIFY_SOCKET", socket.to_str().unwrap());
     let mut daemon = house.start("--sandbox sync daemon");
     assert_eq!(
-        daemon.ready["schedules"][0]["name"], "ghl-contacts",
+        daemon.ready["schedules"][0]["name"], "ghl-sync",
         "{}",
         daemon.ready
     );
@@ -245,7 +260,7 @@ async fn what_is_due_is_run_and_recorded() {
 
     let mut sql = house.sql().await;
     sql.run("set search_path to biz_sandbox, ext").await;
-    let waits = "select next_at > now() and next_at <= now() + interval '15 minutes' as waits from schedules";
+    let waits = "select next_at > now() and next_at <= now() + interval '15 minutes' as waits from schedules where enabled";
     assert_eq!(sql.rows(waits).await, ["true"]);
     sql.run(DUE_NOW).await;
     sql.until(
@@ -258,7 +273,7 @@ async fn what_is_due_is_run_and_recorded() {
     let execution = "select e.caller, e.principal, e.command, e.status from tool_executions e join schedule_runs r on r.execution_id = e.id";
     assert_eq!(
         sql.rows(execution).await,
-        ["schedule ghl-contacts ghl sync success"]
+        ["schedule ghl-sync ghl sync success"]
     );
     assert_eq!(sql.rows("select count(*) from contacts").await, ["1206"]);
 
@@ -266,7 +281,7 @@ async fn what_is_due_is_run_and_recorded() {
     let length = notified.recv(&mut told).unwrap();
     assert_eq!(&told[..length], b"STOPPING=1\n");
     assert!(
-        daemon.log().contains("ghl-contacts: done after"),
+        daemon.log().contains("ghl-sync: done after"),
         "{}",
         daemon.log()
     );
@@ -303,8 +318,7 @@ async fn two_daemons_run_nothing_twice() {
     let mut daemons = [house.start("sync daemon"), house.start("sync daemon")];
     let mut sql = house.sql().await;
     for round in 1..=3 {
-        sql.run(&format!("{DUE_NOW} where name like 'many-%'"))
-            .await;
+        sql.run(&format!("{DUE_NOW} and name like 'many-%'")).await;
         let done = format!(
             "select count(*) from schedule_runs where state = 'done' having count(*) >= {}",
             round * 20
@@ -352,7 +366,7 @@ async fn a_run_outlives_its_daemon() {
             .await,
         ["true"]
     );
-    sql.run("update schedules set next_at = clock_timestamp() + interval '1 day'")
+    sql.run("update schedules set next_at = clock_timestamp() + interval '1 day' where enabled")
         .await;
 
     first.signal(Signal::KILL);
@@ -404,7 +418,7 @@ async fn a_daemon_told_to_end_loses_nothing() {
         ["true"]
     );
     assert!(
-        daemon.log().contains("ghl-contacts: stopped after"),
+        daemon.log().contains("ghl-sync: stopped after"),
         "{}",
         daemon.log()
     );
@@ -484,7 +498,7 @@ async fn what_is_too_late_or_hopeless_is_recorded_and_not_run() {
          update schedules set next_at = now(), cron = 'whenever' where name = 'scribbled';
          insert into schedule_runs (schedule, scheduled_for, state, claimed_by, lease_until, attempts)
          values ('hopeless', now(), 'running', 'elsewhere:1', now(), 3),
-                ('ghl-contacts', now(), 'running', 'elsewhere:2', now() - interval '2 days', 1)",
+                ('ghl-sync', now(), 'running', 'elsewhere:2', now() - interval '2 days', 1)",
     )
     .await;
     // A daemon that starts reads the configuration, so that one is scribbled over after.
@@ -494,7 +508,7 @@ async fn what_is_too_late_or_hopeless_is_recorded_and_not_run() {
     sql.until(
         "select schedule, state, error_kind from schedule_runs order by schedule",
         &[
-            "ghl-contacts abandoned -",
+            "ghl-sync abandoned -",
             "hasty missed -",
             "hopeless abandoned -",
             "late missed -",
@@ -506,7 +520,7 @@ async fn what_is_too_late_or_hopeless_is_recorded_and_not_run() {
     let ahead = "select name from schedules where next_at between now() and now() + interval '1 year' order by name";
     assert_eq!(
         sql.rows(ahead).await,
-        ["ahead", "ghl-contacts", "hasty", "hopeless", "late"]
+        ["ahead", "ghl-sync", "hasty", "hopeless", "late"]
     );
     assert_eq!(
         sql.rows("select count(*) from tool_executions where caller = 'schedule'")
@@ -542,7 +556,7 @@ async fn the_database_may_go_away_and_come_back() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let mut sql = house.sql().await;
-        sql.run(&format!("{DUE_NOW} where name = 'often'")).await;
+        sql.run(&format!("{DUE_NOW} and name = 'often'")).await;
         let done = "select count(*) from schedule_runs where state = 'done'";
         sql.until(done, &[&format!("{round}")], 30).await;
     }
@@ -555,7 +569,7 @@ async fn a_person_runs_a_schedule_once() {
         "{}[schedules.off]\ncommand = ['ghl', 'contact', 'nobody-at-all']\ncron = '0 0 * * *'\nenabled = false\n",
         sync_far_away()
     ));
-    let ran = house.json("--sandbox sync run ghl-contacts");
+    let ran = house.json("--sandbox sync run ghl-sync");
     assert_eq!(ran["data"]["state"], "done", "{ran}");
     assert_eq!(ran["data"]["by_hand"], true);
     // Its error is the command's, and so is its exit code.
@@ -565,14 +579,14 @@ async fn a_person_runs_a_schedule_once() {
     assert_eq!(
         sql.rows("select schedule, state, exit_code from schedule_runs order by id")
             .await,
-        ["ghl-contacts done 0", "off failed 4"]
+        ["ghl-sync done 0", "off failed 4"]
     );
-    let waits = "select name, next_at is not null as waits from schedules order by name";
-    assert_eq!(sql.rows(waits).await, ["ghl-contacts true", "off false"]);
+    let waits = "select name, next_at is not null as waits from schedules where name !~ '(godaddy|do|cf)-sync' order by name";
+    assert_eq!(sql.rows(waits).await, ["ghl-sync true", "off false"]);
 
     // Not beside one that runs, but in the place of one that died.
-    sql.run("insert into schedule_runs (schedule, scheduled_for, state, claimed_by, started_at, lease_until) values ('ghl-contacts', now(), 'running', 'elsewhere:1', now(), now() + interval '1 minute')").await;
-    let refused = house.run("--sandbox sync run ghl-contacts");
+    sql.run("insert into schedule_runs (schedule, scheduled_for, state, claimed_by, started_at, lease_until) values ('ghl-sync', now(), 'running', 'elsewhere:1', now(), now() + interval '1 minute')").await;
+    let refused = house.run("--sandbox sync run ghl-sync");
     assert_eq!(refused.status.code(), Some(5));
     assert!(
         String::from_utf8_lossy(&refused.stderr).contains("`elsewhere:1`"),
@@ -581,7 +595,7 @@ async fn a_person_runs_a_schedule_once() {
     sql.run("update schedule_runs set lease_until = now() where state = 'running'")
         .await;
     assert_eq!(
-        house.json("--sandbox sync run ghl-contacts")["data"]["state"],
+        house.json("--sandbox sync run ghl-sync")["data"]["state"],
         "done"
     );
     assert_eq!(
@@ -601,8 +615,12 @@ async fn the_configuration_switches_a_built_in_schedule_off() {
     let mut daemon = house.start("sync daemon");
     assert_eq!(daemon.ready["schedules"].as_array().unwrap().len(), 1);
     daemon.terminate().await;
-    let config = "[schedules.ghl-contacts]\ncommand = []\ncron = ''\nenabled = false\n";
-    std::fs::write(house.home.join("config.toml"), config).unwrap();
+    let config = "[schedules.ghl-sync]\ncommand = []\ncron = ''\nenabled = false\n";
+    std::fs::write(
+        house.home.join("config.toml"),
+        format!("{config}{ONE_ALONE}"),
+    )
+    .unwrap();
     let warned = house.json("sync schedules");
     assert!(
         warned["metadata"]["warnings"][0]
@@ -614,8 +632,7 @@ async fn the_configuration_switches_a_built_in_schedule_off() {
     let mut daemon = house.start("sync daemon");
     assert_eq!(daemon.ready["schedules"], serde_json::json!([]));
     let mut sql = house.sql().await;
-    let row =
-        "select enabled, next_at, cron, array_to_string(command, ' ') as command from schedules";
+    let row = "select enabled, next_at, cron, array_to_string(command, ' ') as command from schedules where name = 'ghl-sync'";
     assert_eq!(sql.rows(row).await, ["false - */15 * * * * ghl sync"]);
     daemon.terminate().await;
 }
@@ -678,4 +695,53 @@ fn a_wrong_schedule_is_named_before_anything_starts() {
         assert!(said.contains("`[schedules.x]`"), "{schedule}: {said}");
         assert!(!house.home.join("pg").exists(), "{schedule}");
     }
+}
+
+#[tokio::test]
+async fn what_there_is_no_account_for_is_skipped_and_no_failure() {
+    let house = House::with_all(&sync_far_away());
+    let mut daemon = house.start("sync daemon");
+    let names: Vec<_> = daemon.ready["schedules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|schedule| format!("{}: {}", schedule["name"], schedule["command"]))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            r#""cf-sync": "cf sync""#,
+            r#""do-sync": "do sync""#,
+            r#""ghl-sync": "ghl sync""#,
+            r#""godaddy-sync": "godaddy sync""#
+        ]
+    );
+    let mut sql = house.sql().await;
+    sql.run(&format!("{DUE_NOW} and name <> 'ghl-sync'")).await;
+    sql.until(
+        "select schedule, state, exit_code, execution_id from schedule_runs order by schedule",
+        &[
+            "cf-sync skipped 0 -",
+            "do-sync skipped 0 -",
+            "godaddy-sync skipped 0 -",
+        ],
+        10,
+    )
+    .await;
+    let status = house.json("sync status");
+    let message = status["data"]["items"][0]["message"].as_str().unwrap();
+    assert!(message.contains("auth login"), "{message}");
+    daemon.terminate().await;
+    // What somebody wrote into the configuration is meant, and fails.
+    let house = House::new("[schedules.mine]\ncommand = ['do', 'sync']\ncron = '0 0 1 1 *'\n");
+    let mut daemon = house.start("sync daemon");
+    let mut sql = house.sql().await;
+    sql.run(&format!("{DUE_NOW} and name = 'mine'")).await;
+    sql.until(
+        "select schedule, state, error_kind from schedule_runs",
+        &["mine failed auth"],
+        10,
+    )
+    .await;
+    daemon.terminate().await;
 }

@@ -69,7 +69,7 @@ pub static GHL: Ecosystem = Ecosystem {
     probe: |cx| api::location_name(cx).boxed(),
     schedules: || {
         vec![(
-            "ghl-contacts".to_owned(),
+            "ghl-sync".to_owned(),
             Schedule {
                 command: vec!["ghl".to_owned(), "sync".to_owned()],
                 cron: "*/15 * * * *".to_owned(),

@@ -66,7 +66,7 @@ pub static GODADDY: Ecosystem = Ecosystem {
     probe: |cx| api::standing(cx).boxed(),
     schedules: || {
         vec![(
-            "godaddy".to_owned(),
+            "godaddy-sync".to_owned(),
             Schedule {
                 command: vec!["godaddy".to_owned(), "sync".to_owned()],
                 // A full list once a week: names that have gone do not appear in any other.

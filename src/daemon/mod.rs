@@ -185,6 +185,9 @@ async fn look(site: &Site, invocation: &Invocation, running: &mut JoinSet<()>) -
                 Found::Run(claimed) => {
                     let (site, invocation) = (site.clone(), invocation.clone());
                     running.spawn(async move {
+                        if run::skips(&site, &claimed, &invocation).await {
+                            return;
+                        }
                         // It was said and recorded how it ended.
                         let _ = run::run(site, claimed, invocation).await;
                     });

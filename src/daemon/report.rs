@@ -48,7 +48,8 @@ pub struct Run {
     pub collapsed: i32,
     /// Whether a person asked for it.
     pub by_hand: bool,
-    /// `running`, `done`, `failed`, `missed` (nobody ran it in time), `stopped` (the next run goes on)
+    /// `running`, `done`, `failed`, `missed` (nobody ran it in time), `skipped` (there is no account for
+    /// it), `stopped` (the next run goes on)
     /// or `abandoned` (its daemon died).
     pub state: String,
     /// The process that ran it: `host:pid`.

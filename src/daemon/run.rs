@@ -15,7 +15,7 @@ use super::plan;
 use super::store::{self, Claimed, End, Me};
 use super::{Say, ensure};
 use crate::app::App;
-use crate::context::Invocation;
+use crate::context::{Context, Invocation};
 use crate::error::{Error, Kind, Result};
 use crate::runner;
 use crate::schema;
@@ -93,6 +93,45 @@ pub(super) async fn run(site: Site, claimed: Claimed, invocation: Invocation) ->
     }
     (site.say)(&line);
     outcome.map_err(|(error, _)| error)
+}
+
+/// Whether a built-in schedule is of a provider that the owner has no account with: recorded, and no
+/// failure.
+pub(super) async fn skips(site: &Site, claimed: &Claimed, invocation: &Invocation) -> bool {
+    if site.app.config.schedules.contains_key(&claimed.schedule) {
+        return false;
+    }
+    let named = claimed.command.first();
+    let mut all = site.app.product.ecosystems.iter().copied();
+    let Some(ecosystem) =
+        all.find(|ecosystem| Some(ecosystem.service.name) == named.map(String::as_str))
+    else {
+        return false;
+    };
+    let Ok(desk) = site.app.desk(&invocation.business).await else {
+        return false;
+    };
+    let cx = Context::new(site.app.clone(), desk, invocation.clone());
+    let Err(error) = cx.credential(ecosystem).await else {
+        return false;
+    };
+    if error.kind() != Kind::Auth {
+        return false;
+    }
+    let end = End {
+        state: "skipped",
+        exit_code: 0,
+        execution_id: None,
+        kind: None,
+        message: Some(format!(
+            "no account; `{} auth login {}` stores one",
+            site.app.product.name, ecosystem.service.name
+        )),
+    };
+    if let Err(error) = record(site, claimed, &end).await {
+        tracing::warn!(%error, "a run that was skipped could not be recorded");
+    }
+    true
 }
 
 type Outcome = Result<(), (Error, Value)>;
