@@ -234,7 +234,7 @@ fn far_away() -> String {
 
 fn sync_far_away() -> String {
     format!(
-        "[schedules.ghl-sync]\ncommand = ['ghl', 'sync']\ncron = '{}'\n",
+        "[schedules.ghl-sync]\ncommand = ['ghl', 'sync', '--only', 'contacts']\ncron = '{}'\n",
         far_away()
     )
 }
@@ -290,7 +290,8 @@ async fn what_is_due_is_run_and_recorded() {
     assert_eq!(status["data"]["items"][0]["state"], "done", "{status}");
     assert_eq!(status["metadata"]["warnings"], serde_json::json!([]));
     let listed = house.json("--sandbox sync schedules");
-    let listed = &listed["data"]["items"][0];
+    let items = listed["data"]["items"].as_array().unwrap();
+    let listed = items.iter().find(|item| item["id"] == "ghl-sync").unwrap();
     assert_eq!(
         (&listed["last_state"], &listed["enabled"]),
         (&"done".into(), &true.into()),
@@ -712,7 +713,7 @@ async fn what_there_is_no_account_for_is_skipped_and_no_failure() {
         [
             r#""cf-sync": "cf sync""#,
             r#""do-sync": "do sync""#,
-            r#""ghl-sync": "ghl sync""#,
+            r#""ghl-sync": "ghl sync --only contacts""#,
             r#""godaddy-sync": "godaddy sync""#
         ]
     );
