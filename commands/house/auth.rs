@@ -114,7 +114,7 @@ fn choose(service: &Service) -> Result<&'static Form> {
     };
     let titles: Vec<_> = service.auth.forms.iter().map(|form| form.title).collect();
     let chosen = dialoguer::Select::new()
-        .with_prompt(format!("What do you have for {}?", service.title))
+        .with_prompt(format!("Log in to {} with", service.title))
         .items(&titles)
         .default(0)
         .interact()

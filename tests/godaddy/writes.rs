@@ -392,3 +392,66 @@ async fn a_zone_of_many_pages_is_seen_whole() {
     error_of(&desk, "godaddy dns harborpine.com --fresh", 6).await;
     error_of(&desk, "godaddy dns-set harborpine.com A x 198.18.5.1", 6).await;
 }
+
+#[tokio::test]
+async fn what_broke_off_half_way_is_told_and_taken_back() {
+    let sandbox = Sandbox::start(unlimited()).await;
+    let desk = sandbox.desk();
+    let before = zone(&sandbox, HARBOR).await;
+    let path = format!("{HARBOR}/A/second");
+    sandbox
+        .order(
+            "trouble",
+            json!({"trouble": "token", "path": path, "method": "PUT"}),
+        )
+        .await;
+    let file = "first 600 IN A 198.18.6.1\nsecond 600 IN A 198.18.6.2\nthird 600 IN A 198.18.6.3\n";
+    let words = format!("godaddy dns-apply harborpine.com --content '{file}'");
+    let error = error_of(&desk, &words, 3).await;
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("1 of 3 steps were done, then:"),
+        "{message}"
+    );
+    let (came, went) = diff(&before, &zone(&sandbox, HARBOR).await);
+    assert_eq!((came.len(), went.len()), (1, 0), "{came:?}");
+    // The hint names the command.
+    let hint = error["hint"].as_str().unwrap();
+    let undo = hint
+        .split('`')
+        .find(|part| part.starts_with("medtainer undo"))
+        .unwrap();
+    let undo = undo.strip_prefix("medtainer ").unwrap().to_owned();
+    sandbox.order("calm", json!({})).await;
+    json_of(&desk, &undo).await;
+    assert_eq!(zone(&sandbox, HARBOR).await, before);
+}
+
+#[tokio::test]
+async fn a_zone_that_moved_on_is_not_written_to() {
+    let sandbox = Sandbox::start(unlimited()).await;
+    let desk = sandbox.desk();
+    let words = "godaddy dns-set harborpine.com A api 198.18.6.9";
+    let done = json_of(&desk, words).await;
+    let undo = done["data"]["undo"].as_str().unwrap();
+    let undo = undo.strip_prefix("medtainer ").unwrap().to_owned();
+    // Somebody changes the same set on GoDaddy's website: what would be put back is not what was.
+    let line = "api 600 A 198.18.6.10";
+    sandbox
+        .order("zone", json!({"domain": "harborpine.com", "add": [line]}))
+        .await;
+    writes(&sandbox).await;
+    let moved = zone(&sandbox, HARBOR).await;
+    let error = error_of(&desk, &undo, 5).await;
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("nothing was sent"),
+        "{error}"
+    );
+    assert_eq!(
+        (writes(&sandbox).await, zone(&sandbox, HARBOR).await),
+        (0, moved)
+    );
+}
