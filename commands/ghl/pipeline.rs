@@ -286,7 +286,7 @@ impl Figures {
             let mut how = vec![format!(
                 "deals and value: rows of ghl_opportunities in this stage that are open: {}, in sum {}",
                 count("open"),
-                open.map_or(Decimal::ZERO, |open| open.value)
+                money(open.map_or(Decimal::ZERO, |open| open.value))
             )];
             how.push(match average_days {
                 Some(days) => format!(
@@ -308,19 +308,20 @@ impl Figures {
             how
         });
         let value = |total: Option<&Total>| total.map_or(Decimal::ZERO, |total| total.value);
+        let stuck_value = value(age) - value(young);
         StageRow {
             id: stage.id.clone(),
             pipeline_id: pipeline.id.clone(),
             pipeline: Some(pipeline.name.clone()).filter(|name| !name.is_empty()),
             stage: Some(stage.name.clone()).filter(|name| !name.is_empty()),
             deals: count("open"),
-            value: value(open),
+            value: money(value(open)),
             average_days,
             usual_days,
             conversion,
             decided,
             stuck: known - young_count,
-            stuck_value: value(age) - value(young),
+            stuck_value: money(stuck_value),
             longest: waiting
                 .iter()
                 .filter(|deal| deal.stage_id.as_deref() == Some(&*stage.id))
@@ -333,6 +334,15 @@ impl Figures {
             explain,
         }
     }
+}
+
+/// A sum of money with as many decimals as it needs, two at least.
+fn money(sum: Decimal) -> Decimal {
+    let mut sum = sum.normalize();
+    if sum.scale() < 2 {
+        sum.rescale(2);
+    }
+    sum
 }
 
 fn rounded(days: f64) -> f64 {

@@ -138,7 +138,13 @@ impl Command for Sync {
             }
             cx.note_partial();
         }
-        self.look_over(cx, wanted(&Part::Contacts)).await?;
+        // Once a day, or when told: what is large is swept then. The first time all of it is new.
+        let swept = |row: &Synced| {
+            let large = ["ghl.contacts", "ghl.opportunities"].contains(&&*row.id);
+            let full = row.mode.as_deref() == Some(Mode::Full.as_str());
+            large && full && row.unchanged.is_some_and(|unchanged| unchanged > 0)
+        };
+        look_over(cx, wanted(&Part::Contacts), rows.iter().any(swept)).await?;
         let begun = rows.iter().filter_map(|row| row.started_at).min();
         cx.note_source(Source::Live, begun);
         Ok(Page::whole(rows))
@@ -185,23 +191,23 @@ impl Sync {
         }
         Ok(Synced::of(report))
     }
+}
 
-    /// What is counted beside the rows: looked at again where it is dear, and made good where it is wrong.
-    async fn look_over(&self, cx: &Context, contacts: bool) -> Result<()> {
-        let mut conn = cx.db().await?;
-        if contacts {
-            rollups::find_duplicates(&mut conn).await?;
-        }
-        if self.full {
-            let wrong = rollups::check(&mut conn).await?;
-            if wrong > 0 {
-                cx.warn(format!(
-                    "{wrong} counts were not what the rows say and were put right"
-                ));
-            }
-        }
-        Ok(())
+/// What is counted beside the rows: looked at again where it is dear, and made good where it is wrong.
+async fn look_over(cx: &Context, contacts: bool, counts: bool) -> Result<()> {
+    let mut conn = cx.db().await?;
+    if contacts {
+        rollups::find_duplicates(&mut conn).await?;
     }
+    if counts {
+        let wrong = rollups::check(&mut conn).await?;
+        if wrong > 0 {
+            cx.warn(format!(
+                "{wrong} counts were not what the rows say and were put right"
+            ));
+        }
+    }
+    Ok(())
 }
 
 impl Synced {

@@ -175,7 +175,7 @@ fn a_pipeline_adds_up_and_says_what_is_stuck() {
     let stage = first["id"].as_str().unwrap();
     assert_eq!(
         format!("\"{}\"", desk.sql(&format!(
-            "select sum(value) from ghl_opportunities where status = 'open' and stage_id = '{stage}'"
+            "select round(sum(value), 2) from ghl_opportunities where status = 'open' and stage_id = '{stage}'"
         ))),
         first["value"].to_string()
     );
