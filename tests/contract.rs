@@ -194,7 +194,7 @@ pub fn shared(provider: &str) -> Option<PathBuf> {
 
 /// The description without the examples that break its own rules: a mock answers with them, and then
 /// refuses its own answer.
-fn mended(description: &Path) -> tempfile::NamedTempFile {
+pub fn mended(description: &Path) -> tempfile::NamedTempFile {
     fn mend(value: &mut Value) {
         match value {
             Value::Array(items) => items.iter_mut().for_each(mend),

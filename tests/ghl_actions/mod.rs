@@ -1,5 +1,6 @@
 //! Actions on GoHighLevel through the front door: moving deals, sending e-mails.
 
+mod contract;
 mod email;
 mod moves;
 

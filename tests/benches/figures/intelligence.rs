@@ -9,6 +9,9 @@ use crate::{Bound, figure, median};
 const DIGESTS: &[&[&str]] = &[
     &["ghl", "pipeline"],
     &["ghl", "pipeline", "wholesale", "--explain"],
+    &["ghl", "insights"],
+    &["ghl", "insights", "--since", "365d", "--explain"],
+    &["ghl", "recommend"],
 ];
 
 /// A location of a thousand contacts, and of a million: contacts, deals.
