@@ -27,7 +27,7 @@ macro_rules! candidates {
    and not exists (select from ghl_dismissed away
                     where away.id = '", $kind, ":' || ", $subject, "
                       and (away.until > $1::timestamptz or away.until is null and away.evidence is not distinct from ", $evidence, "))
- order by ", $order, " limit 150"
+ order by ", $order, " limit 60"
         )
     };
 }
@@ -62,8 +62,8 @@ const TASKS: &str = candidates!(
     "t.due_at"
 );
 
-// The most valuable first; of each, how long it has been where it is and since when nobody wrote. What has
-// a task to come is being looked after.
+// Of the most valuable: how long each has been where it is and since when nobody wrote. What has a task to
+// come is being looked after. The inner limit is what this costs, however few of them are stuck or silent.
 macro_rules! deals {
     ($kind:literal, $at:literal, $evidence:literal, $where:literal) => {
         candidates!(
@@ -76,7 +76,11 @@ macro_rules! deals {
             "v.last",
             "0",
             $evidence,
-            "ghl_opportunities d join contacts c on c.id = d.contact_id and c.deleted_at is null
+            "(select id, contact_id, name, value, stage_id, stage_changed_at, created_at
+          from ghl_opportunities
+         where status = 'open' and deleted_at is null
+         order by value desc nulls last, id limit 300) d
+  join contacts c on c.id = d.contact_id and c.deleted_at is null
   left join lateral (select max(last_message_at) as last from ghl_conversations v
                       where v.contact_id = d.contact_id and v.deleted_at is null) v on true",
             $where,
@@ -85,18 +89,20 @@ macro_rules! deals {
     };
 }
 
-const STUCK: &str =
-    deals!(
-    "stuck", "d.stage_changed_at", "d.stage_id || ' ' || d.stage_changed_at::text",
-    "d.status = 'open' and d.deleted_at is null and d.stage_changed_at < $1::timestamptz - interval '14 days'
+const STUCK: &str = deals!(
+    "stuck",
+    "d.stage_changed_at",
+    "d.stage_id || ' ' || d.stage_changed_at::text",
+    "d.stage_changed_at < $1::timestamptz - interval '14 days'
    and not exists (select from ghl_tasks t where t.contact_id = d.contact_id and t.due_at >= $1
                       and not t.completed and t.deleted_at is null)"
 );
 
-const SILENT: &str =
-    deals!(
-    "silent", "coalesce(v.last, d.created_at)", "coalesce(v.last::text, 'never')",
-    "d.status = 'open' and d.deleted_at is null and d.stage_changed_at >= $1::timestamptz - interval '14 days'
+const SILENT: &str = deals!(
+    "silent",
+    "coalesce(v.last, d.created_at)",
+    "coalesce(v.last::text, 'never')",
+    "d.stage_changed_at >= $1::timestamptz - interval '14 days'
    and coalesce(v.last, d.created_at) < $1::timestamptz - interval '21 days'
    and not exists (select from ghl_tasks t where t.contact_id = d.contact_id and t.due_at >= $1
                       and not t.completed and t.deleted_at is null)"
