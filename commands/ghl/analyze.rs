@@ -169,7 +169,7 @@ impl Command for Analyze {
             sources: parts,
             id,
         };
-        analysis.text = page::text(&analysis, &contact, now);
+        analysis.text = page::text(&analysis, &contact, now, cx.zone()?);
         Ok(analysis)
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
+use medtainer_core::when::Zone;
 
 use super::Analysis;
 use crate::ghl::recommend::rules;
@@ -16,8 +17,9 @@ pub fn brief(mut event: Event) -> Event {
     event
 }
 
-/// The page.
-pub fn text(it: &Analysis, contact: &Contact, now: DateTime<Utc>) -> String {
+/// The page; its days are the owner's.
+pub fn text(it: &Analysis, contact: &Contact, now: DateTime<Utc>, zone: Zone) -> String {
+    let day = |at: DateTime<Utc>| zone.clock(at).date();
     let mut page = Page::default();
     let contact = &contact.contact;
     let head = [&it.name, &it.company, &contact.email, &contact.phone];
@@ -54,7 +56,7 @@ pub fn text(it: &Analysis, contact: &Contact, now: DateTime<Utc>) -> String {
     if let Some(at) = it.waiting_since {
         page.line(format!(
             "  a question waits for an answer since {}",
-            at.date_naive()
+            day(at)
         ));
     }
 
@@ -67,7 +69,7 @@ pub fn text(it: &Analysis, contact: &Contact, now: DateTime<Utc>) -> String {
             .unwrap_or_default();
         let since = deal
             .stage_changed_at
-            .map(|at| format!(", since {}", at.date_naive()));
+            .map(|at| format!(", since {}", day(at)));
         format!(
             "{}  {}: {}{worth}{}",
             deal.id,
@@ -79,7 +81,7 @@ pub fn text(it: &Analysis, contact: &Contact, now: DateTime<Utc>) -> String {
     page.list("Open tasks", it.tasks.as_deref(), |task| {
         let due = task
             .due_at
-            .map_or_else(|| "no date".to_owned(), |at| at.date_naive().to_string());
+            .map_or_else(|| "no date".to_owned(), |at| day(at).to_string());
         let late = if task.overdue { ", overdue" } else { "" };
         format!(
             "{}  {}, due {due}{late}",
@@ -90,7 +92,7 @@ pub fn text(it: &Analysis, contact: &Contact, now: DateTime<Utc>) -> String {
     page.list("Appointments to come", it.appointments.as_deref(), |one| {
         let at = one
             .starts_at
-            .map(|at| at.format("%Y-%m-%d %H:%M UTC").to_string());
+            .map(|at| zone.clock(at).format("%Y-%m-%d %H:%M").to_string());
         let parts = [
             at,
             one.status.clone(),
@@ -122,7 +124,7 @@ pub fn text(it: &Analysis, contact: &Contact, now: DateTime<Utc>) -> String {
             .unwrap_or_default();
         format!(
             "{}  {} {}  {said}",
-            event.at.date_naive(),
+            day(event.at),
             event.kind,
             way.join(" ")
         )
