@@ -138,7 +138,7 @@ impl Command for Sync {
             }
             cx.note_partial();
         }
-        // Once a day, or when told: what is large is swept then. The first time all of it is new.
+        // With a sweep of what is large, once a day. The first time all of it is new.
         let swept = |row: &Synced| {
             let large = ["ghl.contacts", "ghl.opportunities"].contains(&&*row.id);
             let full = row.mode.as_deref() == Some(Mode::Full.as_str());
@@ -199,7 +199,7 @@ async fn look_over(cx: &Context, contacts: bool, counts: bool) -> Result<()> {
     if contacts {
         rollups::find_duplicates(&mut conn).await?;
     }
-    if counts {
+    if counts && rollups::check_is_due(&mut conn).await? {
         let wrong = rollups::check(&mut conn).await?;
         if wrong > 0 {
             cx.warn(format!(

@@ -93,9 +93,27 @@ fn everything_is_synced_and_agrees_with_the_provider() {
     );
     let counters = provider.order("counters", &json!({}));
     assert!(counters["total"].as_u64().unwrap() < 60, "{counters}");
+    // Counts are held against the rows once a day.
+    desk.sql("update ghl_rollups_checked set checked_at = now() - interval '25 hours'");
     assert_eq!(
         desk.json("ghl sync --full")["metadata"]["warnings"],
         json!([])
+    );
+    desk.sql(
+        "update ghl_rollups set count = count + 1 where measure = 'contact.gap' and a = 'all'",
+    );
+    let checked_today = desk.json("ghl sync --full");
+    assert_eq!(checked_today["metadata"]["warnings"], json!([]));
+    for off in ["- interval '25 hours'", "+ interval '1 hour'"] {
+        desk.sql(&format!(
+            "update ghl_rollups_checked set checked_at = now() {off}; update ghl_rollups set count = count + 1 where measure = 'contact.gap' and a = 'all'"
+        ));
+        let repaired = desk.json("ghl sync --full")["metadata"]["warnings"].to_string();
+        assert!(repaired.contains("1 counts were"), "{repaired}");
+    }
+    assert_eq!(
+        desk.sql("select count from ghl_rollups where measure = 'contact.gap' and a = 'all'"),
+        desk.sql("select count(*) from contacts where deleted_at is null")
     );
 
     let stats = desk.json("ghl sync-stats");

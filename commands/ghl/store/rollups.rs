@@ -53,6 +53,15 @@ with truth as materialized (
 )
 select count(*) from wrong";
 
+// A clock that was set back makes it due, too.
+const CHECK_IS_DUE: &str = "\
+select not exists (
+    select from ghl_rollups_checked where checked_at between now() - interval '1 day' and now())";
+
+const NOTE_CHECK: &str = "\
+insert into ghl_rollups_checked (checked_at) values (now())
+on conflict (id) do update set checked_at = excluded.checked_at";
+
 const FORGET_EMPTY: &str = "delete from ghl_rollups where count = 0 and value = 0 and seconds = 0";
 
 // Whether a contact was written or buried since duplicates were last looked for.
@@ -97,6 +106,8 @@ pub const STATEMENTS: &[(&str, &str)] = &[
     ("ghl::rollups::COUNTS", COUNTS),
     ("ghl::rollups::COMPARE", COMPARE),
     ("ghl::rollups::REPAIR", REPAIR),
+    ("ghl::rollups::CHECK_IS_DUE", CHECK_IS_DUE),
+    ("ghl::rollups::NOTE_CHECK", NOTE_CHECK),
     ("ghl::rollups::FORGET_EMPTY", FORGET_EMPTY),
     ("ghl::rollups::DUPLICATES_ARE_OLD", DUPLICATES_ARE_OLD),
     ("ghl::rollups::FORGET_DUPLICATES", FORGET_DUPLICATES),
@@ -191,16 +202,23 @@ pub async fn days(
         .await?)
 }
 
+/// Whether [`check`] was not done within the last day.
+pub async fn check_is_due(conn: &mut PgConnection) -> Result<bool> {
+    Ok(sqlx::query_scalar(CHECK_IS_DUE).fetch_one(conn).await?)
+}
+
 /// Compares every count with the rows it is of, puts the wrong ones right and tells how many there were.
 pub async fn check(conn: &mut PgConnection) -> Result<i64> {
     sqlx::query(FORGET_EMPTY).execute(&mut *conn).await?;
     let wrong: i64 = sqlx::query_scalar(COMPARE).fetch_one(&mut *conn).await?;
     if wrong == 0 {
+        sqlx::query(NOTE_CHECK).execute(conn).await?;
         return Ok(0);
     }
     let mut tx = conn.begin().await?;
     sqlx::raw_sql(HOLD).execute(&mut *tx).await?;
     let wrong: i64 = sqlx::query_scalar(REPAIR).fetch_one(&mut *tx).await?;
+    sqlx::query(NOTE_CHECK).execute(&mut *tx).await?;
     tx.commit().await?;
     Ok(wrong)
 }
