@@ -23,9 +23,10 @@ pub fn group() -> Group {
 /// Serve sample providers on loopback ports until told to end
 ///
 /// Prints one line of JSON when it listens: the base URL of each ecosystem, and as `dns` the name
-/// server that knows their zones. Point a command at them with `MEDTAINER_GHL_URL` and
-/// `MEDTAINER_DNS`; for GoHighLevel the token is `pit-sandbox`, the location `sandboxLocation01abc`,
-/// for GoDaddy the key is `sandbox-key`, the secret `sandbox-secret`.
+/// server that knows their zones. Point a command at them with `MEDTAINER_GHL_URL` and the like, and
+/// `MEDTAINER_DNS`. Credentials: for GoHighLevel the token `pit-sandbox` and the location
+/// `sandboxLocation01abc`, for GoDaddy the key `sandbox-key` and the secret `sandbox-secret`, for
+/// DigitalOcean the token `dop_v1_sandbox`, for Cloudflare `cf-sandbox`.
 #[derive(Debug, Args)]
 pub struct Serve {
     /// Only these ecosystems, such as `ghl`
