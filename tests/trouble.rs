@@ -533,7 +533,7 @@ fn settings_of_an_unknown_provider_are_refused() {
     std::fs::write(&file, "[providers.gohighlevel]\nbudget = false\n").unwrap();
     let said = home.run("config path").ends(2);
     assert!(
-        said.err.contains("no provider `gohighlevel`") && said.err.contains("ghl."),
+        said.err.contains("no provider `gohighlevel`") && said.err.contains("ghl, godaddy"),
         "{}",
         said.err
     );
