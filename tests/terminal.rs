@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr;
 
-use crate::front::{BINARY, Desk, Provider, snapshots};
+use crate::front::{BINARY, Desk, Home, Provider, snapshots};
 
 /// A business with all contacts, for tests that only read.
 fn desk() -> &'static Desk {
@@ -31,6 +31,32 @@ fn whole(words: &str) -> String {
         "$ medtainer {words}\n{}{errors}\n= {}\n\n",
         said.out, said.code
     )
+}
+
+#[test]
+fn the_demo_shows_what_a_change_would_send_and_sends_nothing() {
+    let home = Home::new();
+    let said = home.run("demo").ends(0);
+    assert!(
+        said.out.contains("Nothing was sent.") && !said.out.contains("Done:"),
+        "{}",
+        said.out
+    );
+    let next = said.out.split("What next").nth(1).unwrap().to_owned();
+    let next = next.split("With your own").next().unwrap();
+    let next: Vec<&str> = next
+        .lines()
+        .filter_map(|line| line.strip_prefix("  medtainer "))
+        .collect();
+    assert!(!next.is_empty());
+    for words in next {
+        let said = home
+            .bare()
+            .shell(&format!("\"$M\" {words}"))
+            .output()
+            .unwrap();
+        assert!(said.status.success(), "{words}: {said:?}");
+    }
 }
 
 fn shots(name: &str, commands: &[&str]) {

@@ -125,7 +125,7 @@ impl Row for Listed {
         Column::text("Status", "status"),
         Column::text("State", "state"),
         Column::text("Did", "title"),
-        Column::text("Error", "error_message"),
+        Column::text("error", "error_message"),
     ];
 }
 

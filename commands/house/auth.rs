@@ -206,11 +206,11 @@ pub struct Found {
 impl Row for Found {
     const COLUMNS: &'static [Column] = &[
         Column::id("Field", "id"),
-        Column::text("What", "title"),
+        Column::prose("What", "title"),
         Column::text("From", "origin"),
-        Column::text("Variable", "variable"),
+        Column::id("Variable", "variable"),
         Column::age("Stored", "stored_at"),
-        Column::text("Problem", "problem"),
+        Column::asked("Problem", "problem"),
     ];
 }
 

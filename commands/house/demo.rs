@@ -62,7 +62,7 @@ const TOUR: &[(&str, &[&str])] = &[
 const NEXT: &str = "\
 What next, still with sample data:
   medtainer --sandbox ghl contacts --tag vip
-  medtainer --sandbox ghl analyze 'jon smyth'
+  medtainer --sandbox ghl analyze 'cathy clark'
   medtainer --sandbox cf audit
   medtainer --sandbox do delete web-2 --dry-run
 With your own accounts:

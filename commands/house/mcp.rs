@@ -130,10 +130,15 @@ pub struct Listed {
 impl Row for Listed {
     const COLUMNS: &'static [Column] = &[
         Column::id("Tool", "id"),
-        Column::text("What it does", "title"),
+        Column::prose("What it does", "title"),
         Column::text("Reads only", "reads_only"),
         Column::number("Tokens", "tokens"),
     ];
+}
+
+/// The first line of a description.
+fn said(description: &str) -> String {
+    description.lines().next().unwrap_or_default().to_owned()
 }
 
 /// List the tools and what their definitions cost a model to read
@@ -148,7 +153,7 @@ impl Chore for Tools {
         let server = server(host, Business::default());
         let listed = server.tools().iter().map(|tool| Listed {
             id: tool.name.to_string(),
-            title: tool.title.clone().unwrap_or_default(),
+            title: said(tool.description.as_deref().unwrap_or_default()),
             reads_only: tool
                 .annotations
                 .as_ref()

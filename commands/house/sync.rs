@@ -225,7 +225,7 @@ impl Row for Listed {
     const COLUMNS: &'static [Column] = &[
         Column::id("Schedule", "id"),
         Column::text("Runs", "command"),
-        Column::text("When", "description"),
+        Column::prose("When", "description"),
         Column::text("Zone", "timezone"),
         Column::text("On", "enabled"),
         Column::age("Next", "next_at"),

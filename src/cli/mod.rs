@@ -64,10 +64,13 @@ impl Host {
             .try_get_matches_from(args)
             .map_err(|error| schema::from_clap(&error))?;
         let tree = (product.tree)();
-        let (path, leaf, matches) = tree
+        let (path, leaf, mut matches) = tree
             .resolve(matches)
             .ok_or_else(|| Error::internal(format!("`{}` is no command", words.join(" "))))?;
+        let said = Options::from_arg_matches_mut(&mut matches)
+            .map_err(|error| schema::from_clap(&error))?;
         let mut invocation = self.invocation()?;
+        invocation.write.dry_run |= said.write.dry_run;
         invocation.business = self.app.business(
             self.options.business.as_deref(),
             sandbox || self.options.sandbox,

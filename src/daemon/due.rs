@@ -71,7 +71,7 @@ impl Calendar {
 
     /// In English.
     pub fn describe(&self) -> String {
-        self.cron.describe()
+        self.cron.describe().trim_end_matches('.').to_owned()
     }
 
     /// How late a run may begin.

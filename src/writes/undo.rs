@@ -43,16 +43,11 @@ pub fn plan(write: &Write) -> Result<Plan> {
                 })?;
                 steps.push(Step::new(does.clone(), request));
             }
-            Inverse::Impossible => {
-                return Err(Error::refused(format!(
-                    "write {id} cannot be undone{}",
-                    plan.irreversible
-                        .as_ref()
-                        .map(|why| format!(": {why}"))
-                        .unwrap_or_default()
-                )));
-            }
+            Inverse::Impossible => return Err(impossible(write)),
         }
+    }
+    if steps.is_empty() {
+        return Err(impossible(write));
     }
     // What a write that broke off left is what its steps were seen to do.
     let left = if write.state == State::Confirmed {
@@ -103,4 +98,10 @@ pub fn plan(write: &Write) -> Result<Plan> {
         touches: plan.touches.clone(),
         results: Vec::new(),
     })
+}
+
+fn impossible(write: &Write) -> Error {
+    let why = write.plan.irreversible.as_ref();
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    Error::refused(format!("write {} cannot be undone{why}", write.id))
 }

@@ -267,6 +267,8 @@ fn a_restart_is_followed_until_it_is_done_or_fails() {
     quick(&provider);
     let desk = desk(&provider);
     let done = report(&desk, "do reboot web-1 --wait --yes");
+    let undo = desk.run(&format!("undo {}", done["id"])).ends(6);
+    assert!(undo.err.contains("what is running stops"), "{}", undo.err);
     assert_eq!(
         (&done["state"], &done["result"]["status"]),
         (&json!("confirmed"), &json!("completed")),

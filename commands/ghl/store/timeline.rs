@@ -95,7 +95,7 @@ const PAGE: &str = concat!(
         "context",
         "coalesce(x.updated_at, x.created_at, to_timestamp(0))",
         "x.id::text, 'context', x.id::text, null, null, \
-         nullif(concat_ws(', ', array_to_string(x.nicknames, ', '), array_to_string(x.aliases, ', ')), ''), x.notes, null, null, null",
+         nullif(array_to_string(x.nicknames || x.aliases, ', '), ''), x.notes, null, null, null",
         "contact_context x",
         "x.contact_id = $1"
     ),
