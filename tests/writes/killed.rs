@@ -140,7 +140,7 @@ fn killed_while_the_request_is_on_its_way_the_record_becomes_true() {
     std::thread::sleep(std::time::Duration::from_secs(3));
     scene
         .desk
-        .sql("update writes set sent_at = sent_at - interval '3 minutes'");
+        .sql("update writes set sent_at = sent_at - interval '3 minutes', lease_until = clock_timestamp() - interval '1 minute'");
     let id = scene.desk.sql("select id from writes");
     let shown = scene.desk.json(&format!("audit show {id}"));
     let there = scene.tasks(&contact, "Call");
