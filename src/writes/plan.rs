@@ -128,12 +128,15 @@ pub enum Inverse {
     Impossible,
     /// It leaves nothing that would have to be.
     Unneeded,
-    /// By this request, which may hold tokens.
+    /// By this request, whose path may hold tokens.
     Request {
         /// What it does, in words.
         does: String,
         /// What is sent.
         request: Box<Request>,
+        /// Whether the body holds tokens as well. Never where it holds text of a person.
+        #[serde(default, skip_serializing_if = "is_false")]
+        fill: bool,
     },
 }
 
@@ -376,13 +379,23 @@ impl Step {
         self
     }
 
-    /// Says how it is taken back; the request may hold tokens.
+    /// Says how it is taken back; the path of the request may hold tokens.
     #[must_use]
     pub fn undone_by(mut self, does: impl Into<String>, request: Request) -> Self {
         self.inverse = Inverse::Request {
             does: does.into(),
             request: Box::new(request),
+            fill: false,
         };
+        self
+    }
+
+    /// Says that the body of what takes it back holds tokens.
+    #[must_use]
+    pub fn back_filled(mut self) -> Self {
+        if let Inverse::Request { fill, .. } = &mut self.inverse {
+            *fill = true;
+        }
         self
     }
 

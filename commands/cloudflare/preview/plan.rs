@@ -213,10 +213,12 @@ fn step(
     );
     let body = json!({ "deletes": deletes, "patches": patches, "posts": posts });
     let back = json!({ "deletes": unposts, "patches": unpatches, "posts": undeletes });
-    Ok(Step::new(does, api::batch(&zone.id, &body)?).undone_by(
-        format!("put the records back{of}"),
-        api::batch(&zone.id, &back)?,
-    ))
+    Ok(Step::new(does, api::batch(&zone.id, &body)?)
+        .undone_by(
+            format!("put the records back{of}"),
+            api::batch(&zone.id, &back)?,
+        )
+        .back_filled())
 }
 
 fn with_id(record: &Record, body: Map<String, Value>) -> Result<Map<String, Value>> {
