@@ -20,6 +20,7 @@ use crate::schema;
 use crate::store::audit::Execution;
 use crate::store::needs_migration;
 use crate::tree::{self, Leaf, Parsed, Runnable};
+use crate::writes;
 
 /// Runs a command with parsed arguments and records the call.
 pub async fn run(
@@ -236,7 +237,9 @@ async fn attempt(cx: &Context, command: &dyn Runnable) -> Result<Data> {
             Err(error) if needs_migration(&error) && !cx.has_begun() => {
                 cx.desk().store.prepare().await?;
             }
-            Err(error) if is_down(&error) && !cx.has_sent() => cx.ensure_database().await?,
+            Err(error) if is_down(&error) && !cx.has_sent() && !cx.has_begun() => {
+                cx.ensure_database().await?
+            }
             done => return done,
         }
     }
@@ -254,7 +257,10 @@ async fn cancellable(cx: &Context, command: &dyn Runnable) -> Result<Data> {
     // What it is doing may want to end cleanly: a sync commits its page.
     match tokio::time::timeout(std::time::Duration::from_secs(10), work).await {
         Ok(done) => done,
-        Err(_) => Err(Error::unavailable("it was interrupted")),
+        Err(_) => Err(writes::in_doubt(
+            cx,
+            Error::unavailable("it was interrupted"),
+        )),
     }
 }
 

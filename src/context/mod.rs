@@ -94,6 +94,8 @@ struct Notes {
     patience: Option<Instant>,
     // Whether the call has its row in the audit trail already.
     begun: bool,
+    // The write of which a request left and the ledger does not say yet what became of it.
+    in_flight: Option<i64>,
 }
 
 impl Context {

@@ -71,6 +71,16 @@ impl Context {
         self.notes().begun
     }
 
+    /// The write of which a request left and the ledger does not say yet what became of it.
+    pub(crate) fn in_flight(&self) -> Option<i64> {
+        self.notes().in_flight
+    }
+
+    /// Says that a request of a write is leaving, or that its end is written down.
+    pub(crate) fn set_in_flight(&self, write: Option<i64>) {
+        self.notes().in_flight = write;
+    }
+
     /// Commits the row of a call that is about to use an approval.
     pub(crate) async fn begin_call(&self) -> Result<()> {
         let Some(call) = self.call.clone() else {

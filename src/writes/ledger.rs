@@ -126,7 +126,7 @@ pub struct Write {
     pub approved_by: Option<String>,
     /// The call that used the approval.
     pub executed_by: Option<i64>,
-    /// When the first request left.
+    /// When the latest request left.
     pub sent_at: Option<DateTime<Utc>>,
     /// Until when its process is believed to be at it.
     pub lease_until: Option<DateTime<Utc>>,
@@ -171,24 +171,27 @@ const BEAT: &str = "\
 update writes set lease_until = clock_timestamp() + interval '2 minutes' where id = $1 and state = 'sent'";
 
 const BEGIN_STEP: &str = "\
-update writes set steps_begun = $2, lease_until = clock_timestamp() + interval '2 minutes'
+update writes set steps_begun = $2, sent_at = clock_timestamp(), lease_until = clock_timestamp() + interval '2 minutes'
  where id = $1 and state = 'sent' and steps_begun = $2 - 1";
 
-const ANSWERED: &str = "update writes set answers = array_append(answers, $2::text::json) where id = $1 and state = 'sent'";
+const ANSWERED: &str = "\
+update writes set answers = array_append(answers, $2::text::json)
+ where id = $1 and state in ('sent', 'unknown') and cardinality(answers) < steps_begun";
 
 const FINISH: &str = "\
 with finished as (
     update writes
        set state = $2, note = $3, finished_at = clock_timestamp(), lease_until = null
      where id = $1 and state = any($4)
-    returning id, executed_by
+    returning id, executed_by, undo_of
+), undone as (
+    update writes w set state = 'undone', undone_by = f.id
+      from finished f where $2 = 'confirmed' and w.id = f.undo_of and w.state in ('confirmed', 'rejected')
 ), told as (
     update tool_executions e set state = $2
       from finished f where e.id in (f.id, f.executed_by) and e.state is not null
 )
 select exists (select from finished)";
-
-const UNDONE: &str = "update writes set state = 'undone', undone_by = $2 where id = $1 and state in ('confirmed', 'rejected')";
 
 const TOUCHED: &str =
     "insert into sync_state (collection, touched_at) select unnest($1::text[]), clock_timestamp()
@@ -237,7 +240,6 @@ pub const STATEMENTS: &[(&str, &str)] = &[
     ("writes::BEGIN_STEP", BEGIN_STEP),
     ("writes::ANSWERED", ANSWERED),
     ("writes::FINISH", FINISH),
-    ("writes::UNDONE", UNDONE),
     ("writes::TOUCHED", TOUCHED),
     ("writes::APPROVE", APPROVE),
     ("writes::EXPIRE", EXPIRE),
@@ -425,7 +427,8 @@ pub async fn answered(conn: &mut PgConnection, id: i64, answer: &RawValue) -> Re
     Ok(())
 }
 
-/// Ends a write, if it still is in one of these states; tells whether it was.
+/// Ends a write, if it still is in one of these states; tells whether it was. An undo that is confirmed
+/// makes the write it takes back `undone`.
 pub async fn finish(
     conn: &mut PgConnection,
     id: i64,
@@ -442,12 +445,6 @@ pub async fn finish(
         .fetch_one(conn)
         .await?;
     Ok(finished)
-}
-
-/// Says that a write was taken back by another.
-pub async fn undone(conn: &mut PgConnection, id: i64, by: i64) -> Result<()> {
-    sqlx::query(UNDONE).bind(id).bind(by).execute(conn).await?;
-    Ok(())
 }
 
 /// Says that what is cached of these collections is out of date.

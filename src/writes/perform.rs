@@ -172,20 +172,35 @@ fn pending(write: &Write) -> Error {
 /// Sends a write that is planned or approved, and sees to it that it worked.
 pub(crate) async fn execute(cx: &Context, id: i64) -> Result<Report> {
     claim(cx, id).await?;
-    let work = send(cx, id);
-    tokio::pin!(work);
-    let mut beat = tokio::time::interval(BEAT);
-    beat.reset();
-    loop {
-        tokio::select! {
-            done = &mut work => return done,
-            _ = beat.tick() => {
-                if let Ok(mut conn) = cx.db().await {
-                    // The next beat comes in time even when this one is missed.
-                    ledger::beat(&mut conn, id).await.ok();
-                }
+    // Beside the work, never instead of it: it may have the connection that a beat waits for.
+    let beats = async {
+        loop {
+            tokio::time::sleep(BEAT).await;
+            if let Ok(mut conn) = cx.db().await {
+                // The next beat comes in time even when this one is missed.
+                ledger::beat(&mut conn, id).await.ok();
             }
         }
+    };
+    let done = tokio::select! {
+        done = send(cx, id) => done,
+        never = beats => never,
+    };
+    done.map_err(|error| in_doubt(cx, error))
+}
+
+/// The error of a call that broke off after a request left and before the ledger says what became of it.
+pub(crate) fn in_doubt(cx: &Context, error: Error) -> Error {
+    match cx.in_flight() {
+        Some(id) if error.kind() != Kind::OutcomeUnknown => unknown(
+            id,
+            &Error::unavailable(format!(
+                "it may or may not have been done: {}",
+                error.message()
+            )),
+        )
+        .because(error),
+        _ => error,
     }
 }
 
@@ -218,9 +233,16 @@ async fn claim(cx: &Context, id: i64) -> Result<()> {
                 let Some(holder) = holder else {
                     continue;
                 };
+                // Somebody else used the same approval meanwhile: the next claim says so.
+                if holder.id == id {
+                    continue;
+                }
                 if !resolve::is_abandoned(&holder) {
                     let note = format!("write {} to the same target was under way", holder.id);
-                    finish(cx, id, State::Rejected, Some(&note)).await?;
+                    let mut conn = cx.db().await?;
+                    // Only what nobody sends.
+                    let from = [State::Planned, State::Approved];
+                    ledger::finish(&mut conn, id, &from, State::Rejected, Some(&note)).await?;
                     return Err(Error::conflict(format!(
                         "{} is being written to right now: {}",
                         write.plan.target.name, holder.plan.title
@@ -275,16 +297,29 @@ async fn send(cx: &Context, id: i64) -> Result<Report> {
             let mut conn = cx.db().await?;
             ledger::begin_step(&mut conn, id, i + 1).await?;
         }
+        cx.set_in_flight(Some(id));
+        let last = i + 1 == plan.steps.len();
         let text = match cx.send_write(ecosystem, request).await {
             Ok(reply) => reply.text,
             Err(error) => {
                 // Whatever it says: it may have been done. Only a look can tell.
-                let doubt = error.kind() == Kind::OutcomeUnknown;
-                if i + 1 == plan.steps.len() && was_done(cx, ecosystem, plan, &known, doubt).await {
+                let doubt = error.kind() == Kind::OutcomeUnknown || is_of_database(&error);
+                let signs = if last {
+                    resolve::tells(plan)
+                } else {
+                    &step.then
+                };
+                if was_done(cx, ecosystem, signs, &known, doubt).await {
                     cx.warn(format!(
                         "{}; a look afterwards shows that it was done",
                         error.message()
                     ));
+                    if !last {
+                        let mut conn = cx.db().await?;
+                        ledger::answered(&mut conn, id, RawValue::NULL).await?;
+                        known.answers.push(Value::Null);
+                        continue;
+                    }
                     // What cannot be seen without the answer is not seen; what went wrong is.
                     return match read_back(cx, ecosystem, plan, &mut known).await {
                         Err(error) if error.kind() == Kind::Refused => {
@@ -309,6 +344,9 @@ async fn send(cx: &Context, id: i64) -> Result<Report> {
             .answers
             .push(serde_json::from_str(answer.get()).unwrap_or_default());
         if let Err(error) = all_hold(cx, ecosystem, &step.then, &known).await {
+            if last {
+                return doubted(cx, &write, &error).await;
+            }
             return Err(ended(cx, &write, i + 1, error).await?);
         }
     }
@@ -316,6 +354,11 @@ async fn send(cx: &Context, id: i64) -> Result<Report> {
         Ok(()) => confirmed(cx, &write, &known).await,
         Err(error) => doubted(cx, &write, &error).await,
     }
+}
+
+/// Whether our own books failed, which happens before a request leaves as well as after its answer came.
+fn is_of_database(error: &Error) -> bool {
+    std::error::Error::source(error).is_some_and(|cause| cause.is::<sqlx::Error>())
 }
 
 /// The end of a write that was sent and does not show as it should.
@@ -403,16 +446,16 @@ async fn read_back(
     Ok(())
 }
 
-/// Whether a write that was not answered with a yes was done all the same: its natural key is there.
+/// Whether a request that was not answered with a yes was carried out all the same: it shows.
 async fn was_done(
     cx: &Context,
     ecosystem: &'static Ecosystem,
-    plan: &Plan,
+    signs: &[Check],
     known: &Known,
     doubt: bool,
 ) -> bool {
     let patience = if doubt { LOOKUP } else { Duration::ZERO };
-    resolve::shows(cx, ecosystem, plan, known, patience)
+    resolve::shows(cx, ecosystem, signs, known, patience)
         .await
         .unwrap_or(None)
         .unwrap_or(false)
@@ -421,10 +464,6 @@ async fn was_done(
 async fn confirmed(cx: &Context, write: &Write, known: &Known) -> Result<Report> {
     touched(cx, &write.plan).await;
     finish(cx, write.id, State::Confirmed, None).await?;
-    if let Some(undone) = write.undo_of {
-        let mut conn = cx.db().await?;
-        ledger::undone(&mut conn, undone, write.id).await?;
-    }
     let write = get(cx, write.id).await?;
     Ok(Report::done(&write, known))
 }
@@ -467,8 +506,13 @@ async fn touched(cx: &Context, plan: &Plan) {
 
 async fn finish(cx: &Context, id: i64, state: State, note: Option<&str>) -> Result<()> {
     let mut conn = cx.db().await?;
-    let from = [State::Planned, State::Approved, State::Sent];
-    ledger::finish(&mut conn, id, &from, state, note).await?;
+    // Who looked it up while this process seemed dead knew less than who saw it done.
+    let from: &[State] = match state {
+        State::Confirmed => &[State::Sent, State::Unknown, State::Rejected],
+        _ => &[State::Sent],
+    };
+    ledger::finish(&mut conn, id, from, state, note).await?;
+    cx.set_in_flight(None);
     Ok(())
 }
 

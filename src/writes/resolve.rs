@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::check::{self, Found};
@@ -49,6 +50,7 @@ pub async fn settle(cx: &Context, write: &Write) -> Result<Write> {
     let plan = &write.plan;
     let ecosystem = find(cx, &plan.ecosystem)?;
     let steps = plan.steps.len();
+    let mut seen = None;
     let (state, note) = if write.steps_begun == 0 {
         (
             State::Rejected,
@@ -65,16 +67,19 @@ pub async fn settle(cx: &Context, write: &Write) -> Result<Write> {
     } else {
         let known = perform::known(write);
         let last = write.steps_begun == steps;
-        let seen = if last {
-            shows(cx, ecosystem, plan, &known, Duration::ZERO).await?
+        seen = if last {
+            hold(cx, ecosystem, tells(plan), &known).await?
         } else {
             let then = &plan.steps[write.steps_begun - 1].then;
             hold(cx, ecosystem, then, &known).await?
         };
-        let late = write
-            .sent_at
-            .and_then(|sent| write.now.signed_duration_since(sent).to_std().ok())
-            .is_some_and(|since| since > TOO_LATE);
+        // Of one whose process died lately, the last request may have left just before.
+        let silent = write.lease_until.is_none_or(|until| until < write.now);
+        let late = silent
+            && write
+                .sent_at
+                .and_then(|sent| write.now.signed_duration_since(sent).to_std().ok())
+                .is_some_and(|since| since > TOO_LATE);
         match seen {
             Some(true) if last => (
                 State::Confirmed,
@@ -102,30 +107,35 @@ pub async fn settle(cx: &Context, write: &Write) -> Result<Write> {
         }
     };
     let mut conn = cx.db().await?;
+    if state == State::Rejected && seen == Some(true) {
+        // Done without an answer: an undo has to take it back as well.
+        ledger::answered(&mut conn, write.id, RawValue::NULL).await?;
+    }
     let from = [State::Sent, State::Unknown];
     ledger::finish(&mut conn, write.id, &from, state, Some(&note)).await?;
     ledger::touched(&mut conn, &plan.touches).await?;
-    if let (State::Confirmed, Some(undone)) = (state, write.undo_of) {
-        ledger::undone(&mut conn, undone, write.id).await?;
-    }
     Ok(ledger::get(&mut conn, write.id)
         .await?
         .unwrap_or_else(|| write.clone()))
 }
 
-/// Whether the world shows that the write was done; none when that cannot be looked up.
-pub(super) async fn shows(
-    cx: &Context,
-    ecosystem: &'static Ecosystem,
-    plan: &Plan,
-    known: &Known,
-    patience: Duration,
-) -> Result<Option<bool>> {
-    let checks = if plan.lookup.is_empty() {
+/// What tells that a plan was carried out when no answer came.
+pub(super) fn tells(plan: &Plan) -> &[Check] {
+    if plan.lookup.is_empty() {
         &plan.after
     } else {
         &plan.lookup
-    };
+    }
+}
+
+/// Whether the world comes to show all this; none when that cannot be looked up.
+pub(super) async fn shows(
+    cx: &Context,
+    ecosystem: &'static Ecosystem,
+    checks: &[Check],
+    known: &Known,
+    patience: Duration,
+) -> Result<Option<bool>> {
     let until = Instant::now() + patience;
     loop {
         let held = hold(cx, ecosystem, checks, known).await?;

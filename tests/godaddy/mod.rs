@@ -4,6 +4,7 @@ mod account;
 mod adopted;
 mod commands;
 mod contract;
+mod half;
 mod plan;
 mod sandbox;
 mod writes;

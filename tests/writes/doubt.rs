@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Scene;
+use crate::front::wait_until;
 
 fn once(scene: &Scene, trouble: &str) {
     scene.provider.order(
@@ -117,4 +118,82 @@ fn too_many_requests_is_waited_out_and_done_once() {
         .json(&format!("ghl task {} --title Call", scene.id(0)));
     assert_eq!(done["data"]["state"], "confirmed");
     assert_eq!(scene.tasks(scene.id(0), "Call"), 1);
+}
+
+#[test]
+fn what_our_own_books_lost_is_unknown_and_never_not_done() {
+    for (lost, state) in [
+        ("cardinality(new.answers) = 1", "sent"),
+        ("new.state = 'confirmed'", "sent"),
+    ] {
+        let scene = Scene::new();
+        scene.desk.sql(&format!(
+            "create function lose() returns trigger language plpgsql as $f$
+             begin
+                 if {lost} then raise exception 'lost'; end if;
+                 return new;
+             end $f$;
+             create trigger lose before update on writes for each row execute function lose()"
+        ));
+        let said = scene
+            .desk
+            .run(&format!("ghl task {} --title Call --json", scene.id(0)))
+            .ends(9);
+        let error = &said.json()["error"];
+        assert_eq!(error["kind"], "outcome_unknown");
+        let id = &error["details"]["id"];
+        assert_eq!(scene.state(id), state);
+        scene
+            .desk
+            .sql("drop trigger lose on writes; drop function lose()");
+        let shown = scene.desk.json(&format!("audit show {id}"));
+        assert_eq!(shown["data"]["state"], "confirmed");
+        assert_eq!(
+            (scene.tasks(scene.id(0), "Call"), scene.asked("POST")),
+            (1, 1)
+        );
+    }
+}
+
+#[test]
+fn interrupted_while_the_request_is_on_its_way_is_unknown() {
+    let scene = Scene::new();
+    once(&scene, "slow=25");
+    let started = scene
+        .desk
+        .start(&format!("ghl task {} --title Call --json", scene.id(0)));
+    wait_until("the request left", || {
+        scene
+            .desk
+            .sql("select count(*) from writes where steps_begun = 1")
+            == "1"
+    });
+    started.signal("-INT");
+    let said = started.wait();
+    assert_eq!(said.code, 130, "{said:?}");
+    assert_eq!(said.json()["error"]["kind"], "outcome_unknown");
+}
+
+#[test]
+fn a_look_right_after_the_last_request_does_not_say_that_it_was_not_done() {
+    let scene = Scene::new();
+    // Held up for long before its request left, such as by others who went first.
+    scene.desk.sql(
+        "create function late() returns trigger language plpgsql as $f$
+         begin
+             if new.state = 'sent' and old.state = 'planned' then
+                 new.sent_at = new.sent_at - interval '10 minutes';
+             end if;
+             return new;
+         end $f$;
+         create trigger late before update on writes for each row execute function late()",
+    );
+    once(&scene, "drop");
+    let said = scene
+        .desk
+        .run(&format!("ghl task {} --title Call --json", scene.id(0)))
+        .ends(9);
+    let id = said.json()["error"]["details"]["id"].clone();
+    let shown = scene.desk.json(&format!("audit show {id}"));
+    assert_eq!(shown["data"]["state"], "unknown");
 }
