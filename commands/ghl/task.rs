@@ -84,6 +84,12 @@ impl Action for Task {
         let made = answer(0, "/task/id");
         let create =
             Request::new(Method::Post, "/contacts/{contactId}/tasks", &[&id])?.json(&body)?;
+        let mut written = Expect::field("/task/title", title)
+            .and("/task/completed", false)
+            .and("/task/dueDate", body["dueDate"].clone());
+        if let Some((user, _)) = &user {
+            written = written.and("/task/assignedTo", user.as_str());
+        }
         let mut plan = Plan::new(
             &GHL,
             format!("Create the task “{title}” for {name}"),
@@ -114,7 +120,7 @@ impl Action for Task {
             Check::ask(
                 "the task is there, open and as it was written",
                 Request::new(Method::Get, one, &[&id, &made])?,
-                Expect::field("/task/title", title).and("/task/completed", false),
+                written,
             )
             .filled()
             .within(std::time::Duration::from_secs(10)),

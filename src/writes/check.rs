@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::DateTime;
 use serde_json::{Map, Value};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -158,7 +159,7 @@ fn sorted(keys: impl Iterator<Item = String>) -> Vec<String> {
     keys
 }
 
-/// Whether two values are the same; 5 and 5.0 are.
+/// Whether two values are the same; 5 and 5.0 are, and a moment is however it is written.
 fn same(a: &Value, b: &Value) -> bool {
     plain(a) == plain(b)
 }
@@ -172,6 +173,10 @@ fn plain(value: &Value) -> Value {
                 Value::from(float as i64)
             }
             _ => value.clone(),
+        },
+        Value::String(text) => match DateTime::parse_from_rfc3339(text) {
+            Ok(moment) => Value::from(moment.to_utc().to_rfc3339()),
+            Err(_) => value.clone(),
         },
         _ => value.clone(),
     }
@@ -196,6 +201,11 @@ mod tests {
             Expect::field("/a/b/1/c", Value::Null).and("/gone", Value::Null)
         ));
         assert!(!holds(Expect::field("/a/b/0", 2)));
+        let due = |text: &str| {
+            Expect::field("/due", text).holds(Some(&json!({ "due": "2027-03-01T09:00:00.000Z" })))
+        };
+        assert!(due("2027-03-01T09:00:00Z") && due("2027-03-01T10:00:00+01:00"));
+        assert!(!due("2027-03-01T09:00:01Z") && !due("2027-03-01"));
         assert!(!Expect::field("/a", 1).holds(None));
         assert!(Expect::Gone.holds(None) && !Expect::Gone.holds(Some(&answer)));
     }

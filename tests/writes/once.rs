@@ -101,6 +101,21 @@ fn an_undo_refuses_when_the_world_moved_on() {
 }
 
 #[test]
+fn an_undo_does_not_remove_a_task_that_somebody_put_off() {
+    let scene = Scene::new();
+    let (desk, id) = (&scene.desk, scene.id(0));
+    let done = desk.json(&format!("ghl task {id} --title Call --due 2027-03-01"));
+    let task = done["data"]["result"]["task_id"].as_str().unwrap();
+    scene.provider.ask(
+        "PUT",
+        &format!("/contacts/{id}/tasks/{task}"),
+        Some(&json!({ "dueDate": "2027-04-01T09:00:00Z" })),
+    );
+    desk.run(&format!("undo {}", done["data"]["id"])).ends(5);
+    assert_eq!(scene.tasks(id, "Call"), 1);
+}
+
+#[test]
 fn of_identical_writes_at_once_one_wins_and_the_others_are_told() {
     let scene = Scene::new();
     let words = format!(
