@@ -13,7 +13,7 @@ use serde_json::Value;
 use sqlx::{FromRow, PgConnection};
 
 use crate::Result;
-use crate::sync::{Applied, Collection, Row};
+use crate::sync::{self, Applied, Collection, Row};
 
 // Which of the rows need writing, asked without their bodies: most syncs find most rows unchanged.
 const CHANGED: &str = "\
@@ -228,26 +228,9 @@ impl Records {
             .bind(column(&all, |row| row.parent.as_deref()))
             .fetch_all(&mut *conn)
             .await?;
-        let mut applied = Applied {
-            unchanged: number(rows.len() - changed.len()),
-            ..Applied::default()
-        };
         // In the order of the ids: two processes that write the same records wait for each other, and
         // do not lock each other out.
-        let (mut write, mut known) = (Vec::with_capacity(changed.len()), Vec::new());
-        for (place, is_known, was_gone) in changed {
-            let Some(row) = usize::try_from(place).ok().and_then(|at| rows.get(at)) else {
-                continue;
-            };
-            write.push(row);
-            if is_known {
-                known.push(row);
-                applied.updated += 1;
-                applied.returned += i64::from(was_gone);
-            } else {
-                applied.inserted += 1;
-            }
-        }
+        let (applied, write, known) = sync::sort_out(rows, &changed);
         if write.is_empty() {
             return Ok(applied);
         }
@@ -374,10 +357,6 @@ impl Collection for Records {
 
 fn column<'a, U>(rows: &[&'a Row], field: impl Fn(&'a Row) -> U) -> Vec<U> {
     rows.iter().map(|row| field(row)).collect()
-}
-
-fn number(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 // A NUL is no escape any more once the JSON is read, and Postgres takes none in a text.

@@ -124,6 +124,34 @@ pub struct Applied {
     pub unchanged: i64,
 }
 
+/// The rows of a page that have to be written, those of them that were known before, and the count of
+/// both: by the place of each changed row, whether it was known, and whether it had a tombstone.
+pub fn sort_out<'a>(
+    rows: &'a [Row],
+    changed: &[(i32, bool, bool)],
+) -> (Applied, Vec<&'a Row>, Vec<&'a Row>) {
+    let unchanged = rows.len().saturating_sub(changed.len());
+    let mut applied = Applied {
+        unchanged: i64::try_from(unchanged).unwrap_or(i64::MAX),
+        ..Applied::default()
+    };
+    let (mut write, mut known) = (Vec::with_capacity(changed.len()), Vec::new());
+    for &(place, is_known, was_gone) in changed {
+        let Some(row) = usize::try_from(place).ok().and_then(|at| rows.get(at)) else {
+            continue;
+        };
+        write.push(row);
+        if is_known {
+            known.push(row);
+            applied.updated += 1;
+            applied.returned += i64::from(was_gone);
+        } else {
+            applied.inserted += 1;
+        }
+    }
+    (applied, write, known)
+}
+
 /// A kind of record and the table it is kept in.
 pub trait Collection: Send + Sync {
     /// Its name over all ecosystems, such as `ghl.contacts`.

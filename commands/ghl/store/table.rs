@@ -2,7 +2,7 @@
 //! their columns and in nothing else.
 
 use chrono::{DateTime, Utc};
-use medtainer_core::sync::{Applied, Row};
+use medtainer_core::sync::{self, Applied, Row};
 use medtainer_core::{Error, Result};
 use serde::Serialize;
 use serde_json::Value;
@@ -177,24 +177,7 @@ impl Table {
             .bind(all.iter().map(|row| row.hash).collect::<Vec<_>>())
             .fetch_all(&mut *conn)
             .await?;
-        let mut applied = Applied {
-            unchanged: number(rows.len() - changed.len()),
-            ..Applied::default()
-        };
-        let (mut write, mut known) = (Vec::with_capacity(changed.len()), Vec::new());
-        for (place, is_known, was_gone) in changed {
-            let Some(row) = usize::try_from(place).ok().and_then(|at| rows.get(at)) else {
-                continue;
-            };
-            write.push(row);
-            if is_known {
-                known.push(row);
-                applied.updated += 1;
-                applied.returned += i64::from(was_gone);
-            } else {
-                applied.inserted += 1;
-            }
-        }
+        let (applied, write, known) = sync::sort_out(rows, &changed);
         if write.is_empty() {
             return Ok(applied);
         }
@@ -277,8 +260,4 @@ impl Table {
 
 fn ids<'a>(rows: &[&'a Row]) -> Vec<&'a str> {
     rows.iter().map(|row| row.id.as_str()).collect()
-}
-
-fn number(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -4,7 +4,7 @@ mod zones;
 
 use chrono::{DateTime, Utc};
 use medtainer_core::Result;
-use medtainer_core::sync::{Applied, Row, Run};
+use medtainer_core::sync::{self, Applied, Row, Run};
 use serde_json::Value;
 use sqlx::{FromRow, PgConnection};
 
@@ -195,24 +195,12 @@ pub async fn put_domains(
         .bind(rows.iter().map(|row| row.hash).collect::<Vec<_>>())
         .fetch_all(&mut *conn)
         .await?;
-    let mut applied = Applied {
-        unchanged: number(rows.len() - changed.len()),
-        ..Applied::default()
-    };
-    let mut write = Vec::with_capacity(changed.len());
-    for (place, is_known, was_gone) in changed {
-        let Some(row) = usize::try_from(place).ok().and_then(|at| rows.get(at)) else {
-            continue;
-        };
-        if is_known {
-            applied.updated += 1;
-            applied.returned += i64::from(was_gone);
-        } else {
-            applied.inserted += 1;
-        }
+    let (applied, write, _) = sync::sort_out(rows, &changed);
+    let parted = write.into_iter().map(|row| {
         let (kept, contacts) = types::without_private(&row.body);
-        write.push((row, Domain::read(&kept), kept, contacts));
-    }
+        (row, Domain::read(&kept), kept, contacts)
+    });
+    let write: Vec<_> = parted.collect();
     if write.is_empty() {
         return Ok(applied);
     }
@@ -431,8 +419,4 @@ pub async fn note_sync(conn: &mut PgConnection, run: &Run) -> Result<()> {
 /// Names of live domains that begin like this, and their state.
 pub async fn names(conn: &mut PgConnection, typed: &str) -> Result<Vec<(String, String)>> {
     Ok(sqlx::query_as(NAMES).bind(typed).fetch_all(conn).await?)
-}
-
-fn number(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
