@@ -7,6 +7,8 @@ use std::time::Duration;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 use clap::builder::ArgExt;
 
+use crate::error::Error;
+
 /// A length of time as people write it: `90s`, `5m`, `2h 30m`, `7d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(Duration);
@@ -131,6 +133,19 @@ pub struct Paging {
     /// Go on after this cursor, the `next` of the page before
     #[arg(long, value_name = "CURSOR")]
     pub after: Option<String>,
+}
+
+impl Paging {
+    /// The number that a list in the order of numbers goes on after.
+    pub fn after_number(&self) -> Result<Option<i64>, Error> {
+        let parse = |cursor: &String| {
+            cursor.parse().map_err(|_| {
+                Error::usage(format!("`{cursor}` is no cursor of this list"))
+                    .hint("Pass the `next` of the page before.")
+            })
+        };
+        self.after.as_ref().map(parse).transpose()
+    }
 }
 
 #[cfg(test)]

@@ -93,13 +93,7 @@ impl Command for List {
     type Output = Page<Waiting>;
 
     async fn run(&self, cx: &Context) -> Result<Self::Output> {
-        let after = match &self.paging.after {
-            None => None,
-            Some(cursor) => Some(cursor.parse().map_err(|_| {
-                Error::usage(format!("`{cursor}` is no cursor of this list"))
-                    .hint("Pass the `next` of the page before.")
-            })?),
-        };
+        let after = self.paging.after_number()?;
         let open = [State::Planned, State::Approved];
         let states = (!self.all).then_some(&open[..]);
         let limit = i64::from(self.paging.limit);

@@ -133,13 +133,7 @@ impl Command for List {
     type Output = Page<Listed>;
 
     async fn run(&self, cx: &Context) -> Result<Self::Output> {
-        let before = match &self.paging.after {
-            None => None,
-            Some(cursor) => Some(cursor.parse().map_err(|_| {
-                Error::usage(format!("`{cursor}` is no cursor of this list"))
-                    .hint("Pass the `next` of the page before.")
-            })?),
-        };
+        let before = self.paging.after_number()?;
         let filter = Filter {
             before,
             ..self.which.filter(cx.now())

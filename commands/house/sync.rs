@@ -143,13 +143,7 @@ impl Command for Status {
     type Output = Page<Ran>;
 
     async fn run(&self, cx: &Context) -> Result<Self::Output> {
-        let after = match &self.paging.after {
-            None => None,
-            Some(cursor) => Some(cursor.parse().map_err(|_| {
-                Error::usage(format!("`{cursor}` is no cursor of this list"))
-                    .hint("Pass the `next` of the page before.")
-            })?),
-        };
+        let after = self.paging.after_number()?;
         let mut conn = cx.db().await?;
         let limit = i64::from(self.paging.limit);
         let mut runs = daemon::runs(&mut conn, self.name.as_deref(), after, limit + 1).await?;
