@@ -54,6 +54,8 @@ pub struct Leaf {
     pub audited: bool,
     /// Whether it runs until it is told to end, for many callers at once.
     pub serves: bool,
+    /// Whether it is left out where only the everyday tools are listed.
+    pub seldom: bool,
     /// How a person sees its answer.
     pub view: fn() -> View,
     /// The schema of its `data`.
@@ -147,6 +149,7 @@ impl Group {
             catalog: C::CATALOG,
             audited: true,
             serves: false,
+            seldom: false,
             view: C::Output::view,
             output: <C::Output as schemars::JsonSchema>::json_schema,
             augment: C::augment_args,
@@ -167,6 +170,7 @@ impl Group {
             catalog: A::CATALOG,
             audited: true,
             serves: false,
+            seldom: false,
             view: Report::view,
             output: <Report as schemars::JsonSchema>::json_schema,
             augment: A::augment_args,
@@ -187,12 +191,23 @@ impl Group {
             catalog: None,
             audited: C::AUDITED,
             serves: C::SERVES,
+            seldom: false,
             view: C::Output::view,
             output: <C::Output as schemars::JsonSchema>::json_schema,
             augment: C::augment_args,
             body: Body::Chore(|matches| Ok(Box::new(AsChore(C::from_arg_matches_mut(matches)?)))),
             parser: Box::default(),
         }));
+        self
+    }
+
+    /// Keeps the command that was added last out of the everyday list of tools: a model reads the whole
+    /// list before it does anything.
+    #[must_use]
+    pub fn seldom(mut self) -> Self {
+        if let Some(Node::Leaf(leaf)) = self.nodes.last_mut() {
+            leaf.seldom = true;
+        }
         self
     }
 

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
+use super::grant::Grant;
 use crate::error::{Error, Result};
 
 /// What every key begins with, so that a leaked one is recognised.
@@ -92,6 +93,15 @@ pub async fn check(conn: &mut PgConnection, key: &str) -> Result<Option<String>>
         .bind(hash(key))
         .fetch_optional(conn)
         .await?)
+}
+
+/// What a valid key of this name is good for.
+pub fn grant(name: String) -> Grant {
+    Grant {
+        owner: format!("key:{name}"),
+        principal: Some(name),
+        ..Grant::local()
+    }
 }
 
 fn hash(key: &str) -> Vec<u8> {

@@ -4,22 +4,24 @@
 //! command's help, its schemas are derived from the arguments and the output, its annotations from
 //! the effect.
 
+pub mod grant;
 pub mod http;
 pub mod keys;
-mod late;
 mod progress;
+mod result;
 mod tools;
+pub mod toolset;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod,
-    CompleteRequestParams, CompleteResult, ContentBlock, ErrorData, Implementation,
-    ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
-    ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestMethod,
+    CompleteRequestParams, CompleteResult, ErrorData, Implementation, ListPromptsRequestMethod,
+    ListPromptsResult, ListResourceTemplatesRequestMethod, ListResourceTemplatesResult,
+    ListResourcesRequestMethod, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
@@ -38,7 +40,9 @@ use crate::store::audit::Caller;
 use crate::tree::{self, Group};
 use crate::ui::progress::{Nobody, Watcher};
 
+use self::grant::Grant;
 use self::progress::Notifier;
+use self::toolset::Offer;
 
 /// How long a client may keep the tool list: it changes with the version of the program only.
 const LIST_TTL: Duration = Duration::from_secs(3_600);
@@ -56,6 +60,7 @@ struct Inner {
     paths: Vec<Vec<&'static str>>,
     by_name: HashMap<String, usize>,
     usual: AnswerOptions,
+    offer: Offer,
     ending: CancellationToken,
     calls: TaskTracker,
 }
@@ -63,14 +68,10 @@ struct Inner {
 /// How long calls under way may take to end: a sync commits its page, a read gives up.
 const GRACE: Duration = Duration::from_secs(12);
 
-/// The name of the key a request came with, put there by the HTTP layer.
-#[derive(Debug, Clone)]
-pub struct Principal(pub String);
-
 impl Server {
     /// The tools of the whole tree, answering for one business; `usual` says how fresh where a caller
     /// says nothing.
-    pub fn new(app: Arc<App>, business: Business, usual: AnswerOptions) -> Self {
+    pub fn new(app: Arc<App>, business: Business, usual: AnswerOptions, offer: Offer) -> Self {
         let tree = (app.product.tree)();
         let mut list = Vec::new();
         let mut paths = Vec::new();
@@ -96,14 +97,23 @@ impl Server {
             paths,
             by_name,
             usual,
+            offer,
             ending,
             calls,
         }))
     }
 
-    /// The tools, in the order of the tree.
-    pub fn tools(&self) -> &[Tool] {
-        &self.0.tools
+    /// The tools that are offered, in the order of the tree, as whoever has this grant sees them.
+    pub fn listed(&self, grant: &Grant) -> Vec<Tool> {
+        let seen = |path: &[&'static str]| {
+            let leaf = self.0.tree.leaf(path);
+            leaf.is_some_and(|leaf| self.0.offer.lists(path, leaf) && grant.permits(path, leaf))
+        };
+        let tools = self.0.tools.iter().zip(&self.0.paths);
+        tools
+            .filter(|(_, path)| seen(path))
+            .map(|(tool, _)| tool.clone())
+            .collect()
     }
 
     /// Tells the calls under way to end, and waits until they have and are in the audit trail.
@@ -123,6 +133,7 @@ impl Server {
 
     async fn answer(
         &self,
+        grant: &Grant,
         name: &str,
         mut given: Map<String, Value>,
         call: Invocation,
@@ -130,6 +141,9 @@ impl Server {
         let index = *self.0.by_name.get(name)?;
         let path = &self.0.paths[index];
         let leaf = self.0.tree.leaf(path)?;
+        if !self.0.offer.may_call(path, leaf) || !grant.permits(path, leaf) {
+            return None;
+        }
         let app = &self.0.app;
         Some(match tools::options(leaf, &mut given, &self.0.usual) {
             Ok((answer, write)) => {
@@ -157,7 +171,7 @@ impl ServerHandler for Server {
     async fn list_tools(
         &self,
         page: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         if page.is_some_and(|page| page.cursor.is_some()) {
             return Err(ErrorData::invalid_params(
@@ -165,7 +179,8 @@ impl ServerHandler for Server {
                 None,
             ));
         }
-        let mut list = ListToolsResult::with_all_items(self.0.tools.clone());
+        let grant = grant(&context);
+        let mut list = ListToolsResult::with_all_items(self.listed(&grant));
         list.ttl_ms = u64::try_from(LIST_TTL.as_millis()).ok();
         list.cache_scope = Some(CacheScope::Private);
         Ok(list)
@@ -183,11 +198,7 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let principal = context
-            .extensions
-            .get::<axum::http::request::Parts>()
-            .and_then(|parts| parts.extensions.get::<Principal>())
-            .map(|principal| principal.0.clone());
+        let grant = grant(&context);
         let token = context.meta.get_progress_token().or_else(|| {
             request
                 .meta
@@ -206,8 +217,11 @@ impl ServerHandler for Server {
         let cancel = self.0.ending.child_token();
         let call = Invocation {
             caller: Caller::Mcp,
-            principal,
-            business: self.0.business.clone(),
+            principal: grant.principal.clone(),
+            business: grant
+                .business
+                .clone()
+                .unwrap_or_else(|| self.0.business.clone()),
             answer: AnswerOptions::default(),
             timeout: None,
             strict: false,
@@ -218,7 +232,12 @@ impl ServerHandler for Server {
             watcher: watcher.clone(),
             cancel: cancel.clone(),
         };
-        let answer = self.answer(&request.name, request.arguments.unwrap_or_default(), call);
+        let answer = self.answer(
+            &grant,
+            &request.name,
+            request.arguments.unwrap_or_default(),
+            call,
+        );
         tokio::pin!(answer);
         let answer = tokio::select! {
             biased;
@@ -235,7 +254,7 @@ impl ServerHandler for Server {
             told.await.ok();
         }
         match answer {
-            Some(answer) => Ok(result(&answer).into()),
+            Some(answer) => Ok(result::result(&answer).into()),
             None => Err(ErrorData::invalid_params(
                 format!("there is no tool `{}`", request.name),
                 None,
@@ -280,27 +299,13 @@ impl ServerHandler for Server {
     }
 }
 
-fn result(answer: &Answer) -> CallToolResult {
-    let json = answer.json();
-    let mut result = match &answer.outcome {
-        Ok(_) => CallToolResult::success(vec![ContentBlock::text(json.clone())]),
-        Err(error) => {
-            let mut text = format!("{}: {}", error.kind(), error.message());
-            if let Some(hint) = error.hint_text() {
-                text.push_str(&format!("\n{hint}"));
-            }
-            // Many clients show a model the text alone, and it needs the candidates to choose from.
-            if let Some(details) = error.details_value() {
-                text.push_str(&format!("\n{details}"));
-            }
-            if let Some(data) = error.answer() {
-                text.push_str(&format!("\n{}", data.json));
-            }
-            CallToolResult::error(vec![ContentBlock::text(text)])
-        }
-    };
-    result.structured_content = serde_json::from_str(&json).ok();
-    result
+/// Who asks: as the HTTP layer found, or whoever started this process.
+fn grant(context: &RequestContext<RoleServer>) -> Grant {
+    let parts = context.extensions.get::<axum::http::request::Parts>();
+    parts
+        .and_then(|parts| parts.extensions.get::<Grant>())
+        .cloned()
+        .unwrap_or_else(Grant::local)
 }
 
 /// Serves one client over standard input and output until it goes away.

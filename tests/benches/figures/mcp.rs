@@ -18,6 +18,7 @@ use medtainer_core::cli::options::AnswerOptions;
 use medtainer_core::env::Env;
 use medtainer_core::mcp::Server;
 use medtainer_core::mcp::http::{Listen, serve};
+use medtainer_core::mcp::toolset::Offer;
 use medtainer_core::postgres::Cluster;
 use medtainer_core::store::audit::{Caller, Execution, Recorder};
 use medtainer_core::store::{Business, Store};
@@ -334,7 +335,12 @@ async fn alone() {
     };
     let bound = listen.bind().await.expect("a port");
     say(bound.address);
-    let server = Server::new(app, Business::default(), AnswerOptions::default());
+    let server = Server::new(
+        app,
+        Business::default(),
+        AnswerOptions::default(),
+        Offer::default(),
+    );
     let served = serve(server, bound, &listen, CancellationToken::new()).await;
     served.expect("an end");
 }
