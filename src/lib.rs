@@ -5,6 +5,7 @@ pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod command;
+pub mod complete;
 pub mod config;
 pub mod context;
 pub mod daemon;

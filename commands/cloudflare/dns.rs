@@ -1,5 +1,4 @@
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use medtainer_core::Result;
 use medtainer_core::command::Command;
 use medtainer_core::context::Context;
@@ -17,7 +16,7 @@ use super::{collections, lookup, types};
 #[derive(Debug, Args)]
 pub struct Dns {
     /// The zone, by name or id
-    #[arg(add = ArgValueCompleter::new(lookup::candidates))]
+    #[arg(add = lookup::CANDIDATES)]
     zone: String,
 
     /// Only records of this type

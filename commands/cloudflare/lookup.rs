@@ -1,9 +1,6 @@
 //! ZONE: a zone by its name or id.
 
-use std::ffi::OsStr;
-
-use clap_complete::CompletionCandidate;
-use medtainer_core::cli::complete;
+use medtainer_core::complete::Candidates;
 use medtainer_core::context::Context;
 use medtainer_core::dns::DomainName;
 use medtainer_core::store::records::{Filter, Record};
@@ -89,17 +86,15 @@ fn missing(name: &DomainName, all: &[Record]) -> Error {
     }
 }
 
-/// Names from the cache, for a shell.
-pub fn candidates(typed: &OsStr) -> Vec<CompletionCandidate> {
-    complete::from_store(&crate::PRODUCT, typed, |conn, typed| {
-        let typed = typed.to_lowercase();
-        Box::pin(async move {
-            let all = ZONES.list(conn, Filter::default()).await?;
-            let begin = all.into_iter().filter_map(|zone| {
-                let name = zone.name?;
-                name.starts_with(&typed).then_some((name, zone.id))
-            });
-            Ok(begin.take(100).collect())
-        })
+/// Names from the cache.
+pub const CANDIDATES: Candidates = Candidates::new(|conn, typed, most| {
+    let typed = typed.to_lowercase();
+    Box::pin(async move {
+        let all = ZONES.list(conn, Filter::default()).await?;
+        let begin = all.into_iter().filter_map(|zone| {
+            let name = zone.name?;
+            name.starts_with(&typed).then_some((name, zone.id))
+        });
+        Ok(begin.take(most).collect())
     })
-}
+});

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use medtainer_core::command::Effect;
 use medtainer_core::context::Context;
 use medtainer_core::values::Range;
@@ -23,15 +22,15 @@ pub struct Create {
     name: String,
 
     /// Where, such as `nyc3`
-    #[arg(long, add = ArgValueCompleter::new(lookup::regions))]
+    #[arg(long, add = lookup::REGIONS)]
     region: String,
 
     /// How large, such as `s-1vcpu-1gb`
-    #[arg(long, add = ArgValueCompleter::new(lookup::sizes))]
+    #[arg(long, add = lookup::SIZES)]
     size: String,
 
     /// From what: the slug of an image, or the id or name of a snapshot of yours
-    #[arg(long, add = ArgValueCompleter::new(lookup::images))]
+    #[arg(long, add = lookup::IMAGES)]
     image: String,
 
     /// An SSH key to let in, by name, id or fingerprint (can be repeated)

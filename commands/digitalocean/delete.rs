@@ -2,7 +2,6 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use medtainer_core::Result;
 use medtainer_core::command::Effect;
 use medtainer_core::context::Context;
@@ -22,7 +21,7 @@ use super::{DO, api, collections, lookup, store, who};
 #[derive(Debug, Args)]
 pub struct Delete {
     /// Which: id, name, IP address or tag
-    #[arg(add = ArgValueCompleter::new(lookup::droplets))]
+    #[arg(add = lookup::DROPLETS)]
     droplet: String,
 
     /// Keep a snapshot of its disk

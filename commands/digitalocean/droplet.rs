@@ -2,7 +2,6 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use medtainer_core::command::Command;
 use medtainer_core::context::Context;
 use medtainer_core::output::{Column, One, Raw, Row};
@@ -21,7 +20,7 @@ use super::{api, collections, lookup, store};
 #[derive(Debug, Args)]
 pub struct Droplet {
     /// Which: id, name, IP address or tag
-    #[arg(add = ArgValueCompleter::new(lookup::droplets))]
+    #[arg(add = lookup::DROPLETS)]
     droplet: String,
 }
 

@@ -1,6 +1,5 @@
 use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
-use clap_complete::ArgValueCompleter;
 use medtainer_core::Result;
 use medtainer_core::command::Command;
 use medtainer_core::context::Context;
@@ -24,7 +23,7 @@ pub struct Droplets {
     tags: Vec<String>,
 
     /// Only droplets in this region, such as `nyc3`
-    #[arg(long, add = ArgValueCompleter::new(lookup::regions))]
+    #[arg(long, add = lookup::REGIONS)]
     region: Option<String>,
 
     /// Only droplets in this state

@@ -1,6 +1,5 @@
 use chrono::{DateTime, Utc};
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use medtainer_core::Result;
 use medtainer_core::command::Command;
 use medtainer_core::context::Context;
@@ -27,7 +26,7 @@ pub struct Images {
     mine: bool,
 
     /// Only images available in this region, such as `nyc3`
-    #[arg(long, add = ArgValueCompleter::new(lookup::regions))]
+    #[arg(long, add = lookup::REGIONS)]
     region: Option<String>,
 }
 

@@ -1,11 +1,9 @@
 //! DROPLET, REGION, SIZE and IMAGE as people name them, near misses, and words for a shell to complete.
 
-use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use clap_complete::CompletionCandidate;
-use medtainer_core::cli::complete;
+use medtainer_core::complete::{Candidate, Candidates};
 use medtainer_core::context::Context;
 use medtainer_core::ecosystem::Feed;
 use medtainer_core::store::records::{Filter, Record, Records};
@@ -14,6 +12,7 @@ use medtainer_core::writes::Target;
 use medtainer_core::{Error, Kind, Result};
 use serde_json::json;
 use serde_json::value::RawValue;
+use sqlx::PgConnection;
 
 use super::types::{Droplet, Image, Region, Size};
 use super::{DO, api, collections};
@@ -401,9 +400,9 @@ pub fn page<T>(
     medtainer_core::output::Page::upto(rows, next)
 }
 
-/// Names and ids of droplets that begin like this, for a shell.
-pub fn droplets(typed: &OsStr) -> Vec<CompletionCandidate> {
-    begins(typed, &collections::DROPLET, |record| {
+/// Names of droplets.
+pub const DROPLETS: Candidates = Candidates::new(|conn, typed, most| {
+    Box::pin(begins(conn, typed, most, &collections::DROPLET, |record| {
         let droplet = Droplet::read(&record.data);
         let label = [
             droplet.size_slug().map(str::to_owned),
@@ -411,53 +410,51 @@ pub fn droplets(typed: &OsStr) -> Vec<CompletionCandidate> {
         ];
         let label = label.into_iter().flatten().collect::<Vec<_>>().join(", ");
         Some((droplet.name?, label))
-    })
-}
+    }))
+});
 
-/// Regions, for a shell.
-pub fn regions(typed: &OsStr) -> Vec<CompletionCandidate> {
-    begins(typed, &collections::REGION, |record| {
+/// Regions.
+pub const REGIONS: Candidates = Candidates::new(|conn, typed, most| {
+    Box::pin(begins(conn, typed, most, &collections::REGION, |record| {
         Some((record.id.clone(), record.name.clone().unwrap_or_default()))
-    })
-}
+    }))
+});
 
-/// Sizes, for a shell.
-pub fn sizes(typed: &OsStr) -> Vec<CompletionCandidate> {
-    begins(typed, &collections::SIZE, |record| {
+/// Sizes.
+pub const SIZES: Candidates = Candidates::new(|conn, typed, most| {
+    Box::pin(begins(conn, typed, most, &collections::SIZE, |record| {
         let size = Size::read(&record.data);
         let price = size.price_monthly.map(super::types::cents);
         let price = price.map(|price| format!("{price} USD a month"));
         Some((record.id.clone(), price.unwrap_or_default()))
-    })
-}
+    }))
+});
 
-/// Images, for a shell.
-pub fn images(typed: &OsStr) -> Vec<CompletionCandidate> {
-    begins(typed, &collections::IMAGE, |record| {
+/// Images.
+pub const IMAGES: Candidates = Candidates::new(|conn, typed, most| {
+    Box::pin(begins(conn, typed, most, &collections::IMAGE, |record| {
         let image = Image::read(&record.data);
         Some((image.key()?, image.name.unwrap_or_default()))
-    })
-}
+    }))
+});
 
-fn begins(
-    typed: &OsStr,
-    records: &'static Records,
-    word: fn(&Record) -> Option<(String, String)>,
-) -> Vec<CompletionCandidate> {
-    complete::from_store(&crate::PRODUCT, typed, |conn, typed| {
-        Box::pin(async move {
-            let known = records.list(conn, Filter::default()).await?;
-            let typed = typed.to_lowercase();
-            let mut words: Vec<_> = known
-                .iter()
-                .filter_map(word)
-                .filter(|(word, _)| word.to_lowercase().starts_with(&typed))
-                .collect();
-            words.dedup_by(|a, b| a.0 == b.0);
-            words.truncate(100);
-            Ok(words)
-        })
-    })
+async fn begins(
+    conn: &mut PgConnection,
+    typed: &str,
+    most: usize,
+    records: &Records,
+    word: fn(&Record) -> Option<Candidate>,
+) -> Result<Vec<Candidate>> {
+    let known = records.list(conn, Filter::default()).await?;
+    let typed = typed.to_lowercase();
+    let mut words: Vec<_> = known
+        .iter()
+        .filter_map(word)
+        .filter(|(word, _)| word.to_lowercase().starts_with(&typed))
+        .collect();
+    words.dedup_by(|a, b| a.0 == b.0);
+    words.truncate(most);
+    Ok(words)
 }
 
 #[cfg(test)]

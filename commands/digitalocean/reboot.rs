@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use medtainer_core::command::Effect;
 use medtainer_core::context::Context;
 use medtainer_core::writes::plan::seen;
@@ -17,7 +16,7 @@ use super::{DO, api, collections, lookup, who};
 #[derive(Debug, Args)]
 pub struct Reboot {
     /// Which: id, name, IP address or tag
-    #[arg(add = ArgValueCompleter::new(lookup::droplets))]
+    #[arg(add = lookup::DROPLETS)]
     droplet: String,
 
     /// Follow the action until it is done

@@ -1,5 +1,4 @@
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use medtainer_core::Result;
 use medtainer_core::command::Command;
 use medtainer_core::context::Context;
@@ -19,7 +18,7 @@ pub struct Sizes {
     paging: Paging,
 
     /// Only sizes available in this region, such as `nyc3`
-    #[arg(long, add = ArgValueCompleter::new(lookup::regions))]
+    #[arg(long, add = lookup::REGIONS)]
     region: Option<String>,
 
     /// Only sizes with at least this much memory, in megabytes

@@ -3,7 +3,6 @@ mod score;
 
 use chrono::{DateTime, Duration, Utc};
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use medtainer_core::command::Command;
 use medtainer_core::context::Context;
 use medtainer_core::output::{Output, View};
@@ -27,7 +26,7 @@ use super::{lookup, store, types, who};
 #[derive(Debug, Args)]
 pub struct Analyze {
     /// Who: id, e-mail address, phone number, name, nickname or alias
-    #[arg(add = ArgValueCompleter::new(who::candidates))]
+    #[arg(add = who::CANDIDATES)]
     who: String,
 }
 

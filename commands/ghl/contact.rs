@@ -1,6 +1,5 @@
 use chrono::{DateTime, Utc};
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use medtainer_core::answer::Source;
 use medtainer_core::command::Command;
 use medtainer_core::context::Context;
@@ -19,7 +18,7 @@ use super::{GHL, api, collections, store, types, who};
 #[derive(Debug, Args)]
 pub struct Contact {
     /// Who: id, e-mail address, phone number, name, nickname or alias
-    #[arg(add = ArgValueCompleter::new(who::candidates))]
+    #[arg(add = who::CANDIDATES)]
     who: String,
 }
 

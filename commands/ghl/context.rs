@@ -1,5 +1,4 @@
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use medtainer_core::Result;
 use medtainer_core::command::{Command, Effect};
 use medtainer_core::output::{Column, One, Row};
@@ -17,7 +16,7 @@ use super::{store, types, who};
 #[derive(Debug, Args)]
 pub struct Context {
     /// Who: id, e-mail address, phone number, name, nickname or alias
-    #[arg(add = ArgValueCompleter::new(who::candidates))]
+    #[arg(add = who::CANDIDATES)]
     who: String,
 
     /// A nickname (can be repeated)

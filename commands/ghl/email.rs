@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use medtainer_core::command::Effect;
 use medtainer_core::context::Context;
 use medtainer_core::writes::{Action, Check, Expect, Plan, Step, Target, plan};
@@ -18,7 +17,7 @@ use super::{GHL, api, who};
 #[derive(Debug, Args)]
 pub struct Email {
     /// To whom: id, e-mail address, phone number, name, nickname or alias
-    #[arg(add = ArgValueCompleter::new(who::candidates))]
+    #[arg(add = who::CANDIDATES)]
     who: String,
 
     /// The subject

@@ -1,5 +1,4 @@
 use clap::{Args, ValueEnum};
-use clap_complete::ArgValueCompleter;
 use medtainer_core::Result;
 use medtainer_core::command::Command;
 use medtainer_core::context::Context;
@@ -16,7 +15,7 @@ use super::who;
 #[derive(Debug, Args)]
 pub struct History {
     /// Who: id, e-mail address, phone number, name, nickname or alias
-    #[arg(add = ArgValueCompleter::new(who::candidates))]
+    #[arg(add = who::CANDIDATES)]
     who: String,
 
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! Contacts by id for a list that another search made, and names for a shell to complete.
+//! Contacts by id for a list that another search made, and names to complete.
 
 use std::collections::HashMap;
 
@@ -20,14 +20,14 @@ select name, case count(*) when 1 then coalesce(min(company), min(email), min(ph
           from contacts
          where deleted_at is null and ecosystem = 'gohighlevel'
            and lower(coalesce(name, '')) >= $1 and lower(coalesce(name, '')) < $2 and name is not null
-         order by lower(coalesce(name, '')), id limit 100) as named
- group by name order by lower(name) limit 30";
+         order by lower(coalesce(name, '')), id limit 1000) as named
+ group by name order by lower(name) limit $3";
 
 const COMPLETE_ID: &str = "\
 select id::text, coalesce(name, company, email, phone, 'no name')
   from contacts
  where deleted_at is null and ecosystem = 'gohighlevel' and id >= $1 and id < $2
- order by id limit 30";
+ order by id limit $3";
 
 /// Every statement here, for the test that describes them all.
 pub const STATEMENTS: &[(&str, &str)] = &[
@@ -56,17 +56,23 @@ pub async fn called(conn: &mut PgConnection, id: &str) -> Result<String> {
 }
 
 /// Names, and ids with the names they stand for, that begin like this.
-pub async fn complete(conn: &mut PgConnection, typed: &str) -> Result<Vec<(String, String)>> {
+pub async fn complete(
+    conn: &mut PgConnection,
+    typed: &str,
+    most: usize,
+) -> Result<Vec<(String, String)>> {
     let from = typed.to_lowercase();
     let mut candidates: Vec<(String, String)> = sqlx::query_as(COMPLETE)
         .bind(&from)
         .bind(format!("{from}\u{10ffff}"))
+        .bind(most as i64)
         .fetch_all(&mut *conn)
         .await?;
     if candidates.is_empty() && !typed.is_empty() {
         candidates = sqlx::query_as(COMPLETE_ID)
             .bind(typed)
             .bind(format!("{typed}\u{10ffff}"))
+            .bind(most as i64)
             .fetch_all(conn)
             .await?;
     }

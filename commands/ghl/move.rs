@@ -1,5 +1,4 @@
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use medtainer_core::command::Effect;
 use medtainer_core::context::Context;
 use medtainer_core::writes::{Action, Check, Expect, Plan, Step, Target};
@@ -18,7 +17,7 @@ use super::{GHL, lookup, types, who};
 #[derive(Debug, Args)]
 pub struct Move {
     /// Which deal: its id, or its contact
-    #[arg(add = ArgValueCompleter::new(who::candidates))]
+    #[arg(add = who::CANDIDATES)]
     deal: String,
 
     /// To which stage of its pipeline: name or id

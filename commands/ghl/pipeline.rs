@@ -1,11 +1,9 @@
 use std::collections::HashMap;
-use std::ffi::OsStr;
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use clap::Args;
-use clap_complete::{ArgValueCompleter, CompletionCandidate};
-use medtainer_core::cli::complete;
 use medtainer_core::command::Command;
+use medtainer_core::complete::Candidates;
 use medtainer_core::context::Context;
 use medtainer_core::output::{Column, Page, Row};
 use medtainer_core::values::Range;
@@ -28,7 +26,7 @@ use super::types::crm;
 #[derive(Debug, Args)]
 pub struct Pipeline {
     /// Only this pipeline, by name or id
-    #[arg(add = ArgValueCompleter::new(candidates))]
+    #[arg(add = CANDIDATES)]
     name: Option<String>,
 
     /// Days in its stage after which a deal is stuck
@@ -349,20 +347,19 @@ fn rounded(days: f64) -> f64 {
     (days * 10.0).round() / 10.0
 }
 
-/// Names of pipelines from the cache, for a shell.
-fn candidates(typed: &OsStr) -> Vec<CompletionCandidate> {
-    complete::from_store(&crate::PRODUCT, typed, |conn, typed| {
-        Box::pin(async move {
-            let pipelines = deals::pipelines(conn).await?;
-            let typed = typed.to_lowercase();
-            Ok(pipelines
-                .into_iter()
-                .filter(|pipeline| pipeline.name.to_lowercase().starts_with(&typed))
-                .map(|pipeline| {
-                    let stages = format!("{} stages", pipeline.stages.len());
-                    (pipeline.name, stages)
-                })
-                .collect())
-        })
+/// Names of pipelines from the cache.
+const CANDIDATES: Candidates = Candidates::new(|conn, typed, most| {
+    Box::pin(async move {
+        let pipelines = deals::pipelines(conn).await?;
+        let typed = typed.to_lowercase();
+        Ok(pipelines
+            .into_iter()
+            .filter(|pipeline| pipeline.name.to_lowercase().starts_with(&typed))
+            .take(most)
+            .map(|pipeline| {
+                let stages = format!("{} stages", pipeline.stages.len());
+                (pipeline.name, stages)
+            })
+            .collect())
     })
-}
+});

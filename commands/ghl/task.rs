@@ -1,6 +1,5 @@
 use chrono::SecondsFormat;
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use medtainer_core::Result;
 use medtainer_core::command::Effect;
 use medtainer_core::context::Context;
@@ -20,7 +19,7 @@ use super::{GHL, api, store, types, who};
 #[derive(Debug, Args)]
 pub struct Task {
     /// Who: id, e-mail address, phone number, name, nickname or alias
-    #[arg(add = ArgValueCompleter::new(who::candidates))]
+    #[arg(add = who::CANDIDATES)]
     who: String,
 
     /// What is to be done

@@ -1,9 +1,6 @@
 //! WHO: a contact as people name it.
 
-use std::ffi::OsStr;
-
-use clap_complete::CompletionCandidate;
-use medtainer_core::cli::complete;
+use medtainer_core::complete::Candidates;
 use medtainer_core::context::Context;
 use medtainer_core::{Error, Result, people};
 use serde_json::json;
@@ -11,7 +8,7 @@ use serde_json::json;
 use super::{GHL, collections, lookup, store};
 
 /// How many candidates an ambiguous name is answered with.
-const CANDIDATES: u32 = 10;
+const SHOWN: u32 = 10;
 
 /// A hit this much better than the next one is who was meant.
 const CLEARLY: f64 = 1.25;
@@ -76,7 +73,7 @@ async fn search(
         return Ok(id);
     }
     let mut conn = cx.db().await?;
-    let hits = people::search(&mut conn, who, CANDIDATES).await?;
+    let hits = people::search(&mut conn, who, SHOWN).await?;
     let one = match hits.as_slice() {
         [] => {
             return Err(Error::not_found(format!("no contact is called `{who}`"))
@@ -125,9 +122,6 @@ async fn ambiguous(
         .details(json!({ "argument": argument, "candidates": candidates })))
 }
 
-/// Names and ids from the cache, for a shell.
-pub fn candidates(typed: &OsStr) -> Vec<CompletionCandidate> {
-    complete::from_store(&crate::PRODUCT, typed, |conn, typed| {
-        Box::pin(lookup::complete(conn, typed))
-    })
-}
+/// Names and ids from the cache.
+pub const CANDIDATES: Candidates =
+    Candidates::new(|conn, typed, most| Box::pin(lookup::complete(conn, typed, most))).personal();

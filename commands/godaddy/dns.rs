@@ -1,5 +1,4 @@
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use medtainer_core::Result;
 use medtainer_core::command::Command;
 use medtainer_core::context::Context;
@@ -16,7 +15,7 @@ use super::{names, zone};
 #[derive(Debug, Args)]
 pub struct Dns {
     /// The domain, such as `example.com`
-    #[arg(add = ArgValueCompleter::new(names::candidates))]
+    #[arg(add = names::CANDIDATES)]
     domain: String,
 
     /// Only records of this type, such as `TXT`

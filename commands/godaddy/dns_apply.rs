@@ -1,7 +1,6 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use medtainer_core::Result;
 use medtainer_core::command::Effect;
 use medtainer_core::context::Context;
@@ -19,7 +18,7 @@ use super::{names, zone};
 #[derive(Debug, Args)]
 pub struct DnsApply {
     /// The domain, such as `example.com`
-    #[arg(add = ArgValueCompleter::new(names::candidates))]
+    #[arg(add = names::CANDIDATES)]
     domain: String,
 
     /// The zone file; `-` reads standard input

@@ -1,5 +1,4 @@
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use medtainer_core::Result;
 use medtainer_core::command::Effect;
 use medtainer_core::context::Context;
@@ -15,7 +14,7 @@ use super::{names, zone};
 #[derive(Debug, Args)]
 pub struct DnsDelete {
     /// The domain, such as `example.com`
-    #[arg(add = ArgValueCompleter::new(names::candidates))]
+    #[arg(add = names::CANDIDATES)]
     domain: String,
 
     /// The type: A, AAAA, CNAME, MX, SRV or TXT

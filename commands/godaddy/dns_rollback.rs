@@ -1,5 +1,4 @@
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use medtainer_core::command::Effect;
 use medtainer_core::context::Context;
 use medtainer_core::dns::{self, DomainName, Mode};
@@ -18,7 +17,7 @@ use super::{names, types};
 #[derive(Debug, Args)]
 pub struct DnsRollback {
     /// The domain, such as `example.com`
-    #[arg(add = ArgValueCompleter::new(names::candidates))]
+    #[arg(add = names::CANDIDATES)]
     domain: String,
 
     /// The snapshot, by its number

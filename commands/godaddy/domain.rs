@@ -1,6 +1,5 @@
 use chrono::{DateTime, Utc};
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use medtainer_core::command::Command;
 use medtainer_core::context::Context;
 use medtainer_core::dns::DomainName;
@@ -17,7 +16,7 @@ use super::{GODADDY, api, collections, domains, names, zone};
 #[derive(Debug, Args)]
 pub struct Domain {
     /// The domain, such as `example.com`
-    #[arg(add = ArgValueCompleter::new(names::candidates))]
+    #[arg(add = names::CANDIDATES)]
     domain: String,
 }
 

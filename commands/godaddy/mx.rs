@@ -1,5 +1,4 @@
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use medtainer_core::Result;
 use medtainer_core::command::Command;
 use medtainer_core::context::Context;
@@ -14,7 +13,7 @@ use super::{dns, names, zone};
 #[derive(Debug, Args)]
 pub struct Mx {
     /// The domain, such as `example.com`
-    #[arg(add = ArgValueCompleter::new(names::candidates))]
+    #[arg(add = names::CANDIDATES)]
     domain: String,
 }
 

@@ -1,9 +1,6 @@
 //! DOMAIN: a domain of the account as people write it.
 
-use std::ffi::OsStr;
-
-use clap_complete::CompletionCandidate;
-use medtainer_core::cli::complete;
+use medtainer_core::complete::Candidates;
 use medtainer_core::context::Context;
 use medtainer_core::dns::DomainName;
 use medtainer_core::{Error, Kind, Result};
@@ -139,9 +136,6 @@ pub fn shown(name: &str) -> String {
     DomainName::lenient(name).unicode()
 }
 
-/// Names from the cache, for a shell.
-pub fn candidates(typed: &OsStr) -> Vec<CompletionCandidate> {
-    complete::from_store(&crate::PRODUCT, typed, |conn, typed| {
-        Box::pin(async move { store::names(conn, &typed.to_lowercase()).await })
-    })
-}
+/// Names from the cache.
+pub const CANDIDATES: Candidates =
+    Candidates::new(|conn, typed, most| Box::pin(store::names(conn, typed, most)));

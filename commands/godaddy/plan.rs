@@ -1,5 +1,4 @@
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use medtainer_core::command::Command;
 use medtainer_core::context::Context;
 use medtainer_core::dns::rules::{self, Facts, Finding, Mail};
@@ -19,7 +18,7 @@ use super::{names, zone};
 #[derive(Debug, Args)]
 pub struct Plan {
     /// The domain, such as `example.com`
-    #[arg(add = ArgValueCompleter::new(names::candidates))]
+    #[arg(add = names::CANDIDATES)]
     domain: String,
 }
 

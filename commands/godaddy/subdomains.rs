@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use medtainer_core::Result;
 use medtainer_core::command::Command;
 use medtainer_core::context::Context;
@@ -18,7 +17,7 @@ use super::{names, zone};
 #[derive(Debug, Args)]
 pub struct Subdomains {
     /// The domain, such as `example.com`
-    #[arg(add = ArgValueCompleter::new(names::candidates))]
+    #[arg(add = names::CANDIDATES)]
     domain: String,
 }
 

@@ -2,32 +2,42 @@
 
 use std::ffi::{OsStr, OsString};
 
-use clap_complete::CompletionCandidate;
 use clap_complete::env::CompleteEnv;
-use futures::future::BoxFuture;
-use sqlx::PgConnection;
+use clap_complete::{ArgValueCompleter, CompletionCandidate};
 
 use crate::app::{App, Product};
+use crate::complete::Candidates;
 use crate::env::Env;
 use crate::error::Result;
 
+/// The most candidates a shell is given.
+const MOST: usize = 100;
+
 /// Answers a shell that asks for completions, and then ends the process; otherwise does nothing.
 pub(super) fn answer(product: &'static Product) {
-    CompleteEnv::with_factory(|| super::command(product))
+    CompleteEnv::with_factory(|| completed(super::command(product), product))
         .bin(product.name)
         .completer(product.name)
         .complete();
 }
 
-/// Candidates from the store: an id and what it stands for. Nothing is started, made or migrated for
-/// a key press: where the database does not answer there are none.
-pub fn from_store<F>(product: &'static Product, typed: &OsStr, ask: F) -> Vec<CompletionCandidate>
-where
-    F: for<'a> FnOnce(
-        &'a mut PgConnection,
-        &'a str,
-    ) -> BoxFuture<'a, Result<Vec<(String, String)>>>,
-{
+/// The command with a completer at each argument whose values the store knows.
+fn completed(command: clap::Command, product: &'static Product) -> clap::Command {
+    command
+        .mut_args(|arg| match Candidates::of(&arg) {
+            Some(candidates) => arg.add(ArgValueCompleter::new(move |typed: &OsStr| {
+                from_store(product, typed, candidates)
+            })),
+            None => arg,
+        })
+        .mut_subcommands(|below| completed(below, product))
+}
+
+fn from_store(
+    product: &'static Product,
+    typed: &OsStr,
+    candidates: Candidates,
+) -> Vec<CompletionCandidate> {
     let Some(typed) = typed.to_str() else {
         return Vec::new();
     };
@@ -45,7 +55,7 @@ where
     else {
         return Vec::new();
     };
-    let found = runtime.block_on(async {
+    let found: Result<_> = runtime.block_on(async {
         let env = Env::of_process();
         let words: Vec<_> = std::env::args_os().collect();
         let sandbox =
@@ -54,8 +64,7 @@ where
         let app = App::new(product, env, false)?;
         let business = app.business(named.as_deref(), sandbox)?;
         let desk = app.desk(&business).await?;
-        let mut connection = desk.store.acquire().await?;
-        ask(&mut connection, &typed).await
+        Ok(candidates.find(&desk, &typed, MOST).await)
     });
     found
         .unwrap_or_default()

@@ -3,7 +3,6 @@
 mod rules;
 
 use clap::{Args, ValueEnum};
-use clap_complete::ArgValueCompleter;
 use medtainer_core::command::Command;
 use medtainer_core::context::Context;
 use medtainer_core::dns::rules::{Finding, Severity, ids};
@@ -27,7 +26,7 @@ use rules::Known;
 #[derive(Debug, Args)]
 pub struct Audit {
     /// The zone, by name or id; all zones without it
-    #[arg(add = ArgValueCompleter::new(lookup::candidates))]
+    #[arg(add = lookup::CANDIDATES)]
     zone: Option<String>,
 
     /// Fail when anything this bad is found

@@ -6,7 +6,6 @@ mod wire;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use medtainer_core::command::Command;
 use medtainer_core::context::Context;
 use medtainer_core::dns::{self, ChangeSet, DomainName, Limits, Mode, Ttl};
@@ -32,7 +31,7 @@ const APPLY: &str = "cf apply";
 #[derive(Debug, Args)]
 pub struct Preview {
     /// The zone, by name or id
-    #[arg(add = ArgValueCompleter::new(lookup::candidates))]
+    #[arg(add = lookup::CANDIDATES)]
     zone: String,
 
     /// The zone file; `-` reads standard input

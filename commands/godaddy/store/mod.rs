@@ -124,7 +124,7 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 
 const NAMES: &str = "\
 select domain::text, coalesce(status::text, '') from godaddy_domains
- where deleted_at is null and ($1 = '' or starts_with(domain, lower($1))) order by domain limit 50";
+ where deleted_at is null and ($1 = '' or starts_with(domain, lower($1))) order by domain limit $2";
 
 /// Every statement of GoDaddy's tables, for the test that describes them all.
 pub const STATEMENTS: &[&[(&str, &str)]] = &[DOMAINS, zones::STATEMENTS];
@@ -417,6 +417,11 @@ pub async fn note_sync(conn: &mut PgConnection, run: &Run) -> Result<()> {
 }
 
 /// Names of live domains that begin like this, and their state.
-pub async fn names(conn: &mut PgConnection, typed: &str) -> Result<Vec<(String, String)>> {
-    Ok(sqlx::query_as(NAMES).bind(typed).fetch_all(conn).await?)
+pub async fn names(
+    conn: &mut PgConnection,
+    typed: &str,
+    most: usize,
+) -> Result<Vec<(String, String)>> {
+    let query = sqlx::query_as(NAMES).bind(typed).bind(most as i64);
+    Ok(query.fetch_all(conn).await?)
 }
