@@ -37,7 +37,7 @@ use crate::error::{Error, Result};
 use crate::runner;
 use crate::store::Business;
 use crate::store::audit::Caller;
-use crate::tree::{self, Group};
+use crate::tree::{self, Group, Leaf};
 use crate::ui::progress::{Nobody, Watcher};
 
 use self::grant::Grant;
@@ -131,6 +131,55 @@ impl Server {
         }
     }
 
+    /// The command at a path, where it is offered and whoever has this grant may call it.
+    fn permitted(&self, grant: &Grant, path: &[&str]) -> Option<&Leaf> {
+        let leaf = self.0.tree.leaf(path).filter(|leaf| leaf.is_tool())?;
+        (self.0.offer.may_call(path, leaf) && grant.permits(path, leaf)).then_some(leaf)
+    }
+
+    /// The business that whoever has this grant works for.
+    fn business(&self, grant: &Grant) -> Business {
+        let chosen = grant.business.as_ref();
+        chosen.unwrap_or(&self.0.business).clone()
+    }
+
+    /// How whoever has this grant calls a command.
+    fn invocation(&self, grant: &Grant, watcher: Arc<dyn Watcher>) -> Invocation {
+        Invocation {
+            caller: Caller::Mcp,
+            principal: grant.principal.clone(),
+            business: self.business(grant),
+            answer: AnswerOptions::default(),
+            timeout: None,
+            strict: false,
+            write: WriteOptions::default(),
+            yes: false,
+            person: None,
+            chosen: None,
+            watcher,
+            cancel: self.0.ending.child_token(),
+        }
+    }
+
+    /// Sees a call through to its row in the audit trail; when its client is gone it is told to end.
+    async fn through<T>(
+        &self,
+        work: impl Future<Output = T>,
+        cancel: CancellationToken,
+        gone: &CancellationToken,
+    ) -> T {
+        let _under_way = self.0.calls.token();
+        tokio::pin!(work);
+        tokio::select! {
+            biased;
+            done = &mut work => done,
+            () = gone.cancelled() => {
+                cancel.cancel();
+                work.await
+            }
+        }
+    }
+
     async fn answer(
         &self,
         grant: &Grant,
@@ -140,10 +189,7 @@ impl Server {
     ) -> Option<Answer> {
         let index = *self.0.by_name.get(name)?;
         let path = &self.0.paths[index];
-        let leaf = self.0.tree.leaf(path)?;
-        if !self.0.offer.may_call(path, leaf) || !grant.permits(path, leaf) {
-            return None;
-        }
+        let leaf = self.permitted(grant, path)?;
         let app = &self.0.app;
         Some(match tools::options(leaf, &mut given, &self.0.usual) {
             Ok((answer, write)) => {
@@ -212,42 +258,11 @@ impl ServerHandler for Server {
             }
             None => (Arc::new(Nobody), None),
         };
-        // It goes on when the connection is gone, until its row in the audit trail is written.
-        let under_way = self.0.calls.token();
-        let cancel = self.0.ending.child_token();
-        let call = Invocation {
-            caller: Caller::Mcp,
-            principal: grant.principal.clone(),
-            business: grant
-                .business
-                .clone()
-                .unwrap_or_else(|| self.0.business.clone()),
-            answer: AnswerOptions::default(),
-            timeout: None,
-            strict: false,
-            write: WriteOptions::default(),
-            yes: false,
-            person: None,
-            chosen: None,
-            watcher: watcher.clone(),
-            cancel: cancel.clone(),
-        };
-        let answer = self.answer(
-            &grant,
-            &request.name,
-            request.arguments.unwrap_or_default(),
-            call,
-        );
-        tokio::pin!(answer);
-        let answer = tokio::select! {
-            biased;
-            answer = &mut answer => answer,
-            () = context.ct.cancelled() => {
-                cancel.cancel();
-                answer.await
-            }
-        };
-        drop(under_way);
+        let call = self.invocation(&grant, watcher.clone());
+        let cancel = call.cancel.clone();
+        let arguments = request.arguments.unwrap_or_default();
+        let answer = self.answer(&grant, &request.name, arguments, call);
+        let answer = self.through(answer, cancel, &context.ct).await;
         watcher.finish();
         if let Some(told) = told {
             // No progress may follow the result.
