@@ -4,6 +4,7 @@ mod clients;
 mod ends;
 pub mod house;
 mod keys;
+mod resources;
 mod stdio;
 mod tools;
 mod wire;
