@@ -25,7 +25,6 @@ pub static PRODUCT: Product = Product {
         &digitalocean::DO,
         &cloudflare::CLOUDFLARE,
     ],
-    resources: house::resources::RESOURCES,
 };
 
 /// Every command there is.

@@ -6,7 +6,9 @@
 )]
 
 mod catalog;
+mod clients_real;
 mod cloudflare;
+mod conformance;
 mod contract;
 mod daemon;
 mod database;

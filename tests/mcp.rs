@@ -1,10 +1,8 @@
 //! The MCP face through its front door: the built binary, real Postgres, real HTTP, real clients.
 
-mod clients;
 mod ends;
 pub mod house;
 mod keys;
-mod resources;
 mod stdio;
 mod tools;
 mod wire;

@@ -54,6 +54,26 @@ impl Npm {
         command
     }
 
+    /// Claude Code, which is one program for this machine, and keeps to itself.
+    pub fn claude(&self) -> Command {
+        let os = match std::env::consts::OS {
+            "macos" => "darwin",
+            os => os,
+        };
+        let arch = match std::env::consts::ARCH {
+            "x86_64" => "x64",
+            "aarch64" => "arm64",
+            arch => arch,
+        };
+        let package = format!("node_modules/@anthropic-ai/claude-code-{os}-{arch}/claude");
+        let mut command = Command::new(self.0.join(package));
+        command
+            .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
+            .env("DISABLE_TELEMETRY", "1")
+            .env("DISABLE_AUTOUPDATER", "1");
+        command
+    }
+
     /// A script of `tests/clients`, put where it finds its packages.
     pub fn script(&self, name: &str) -> Command {
         let from = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -11,7 +11,6 @@ pub mod doctor;
 pub mod man;
 pub mod mcp;
 pub mod quota;
-pub mod resources;
 pub mod sandbox;
 pub mod sync;
 pub mod undo;

@@ -1,19 +1,27 @@
-"""The Python SDK 2.x: python python_v2.py URL"""
+"""The Python SDK 2.x: python python_v2.py http URL | stdio COMMAND..."""
 import asyncio
 import json
+import os
 import sys
 
-from mcp import Client
+from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
 from mcp.shared.exceptions import MCPError
 
 
-async def main(url):
+def server(kind, where):
+    if kind == "http":
+        return where[0]
+    return stdio_client(StdioServerParameters(command=where[0], args=where[1:], env=dict(os.environ)))
+
+
+async def main(kind, where):
     progress = []
 
     async def note(done, total, message):
         progress.append(done)
 
-    async with Client(url) as client:
+    async with Client(server(kind, where)) as client:
         version = client.protocol_version
         tools = (await client.list_tools()).tools
         synced = await client.call_tool("ghl_sync", {"full": True, "only": ["contacts"]}, progress_callback=note)
@@ -35,4 +43,4 @@ async def main(url):
     }))
 
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(sys.argv[1], sys.argv[2:]))

@@ -1,9 +1,21 @@
-// The TypeScript SDK of before 2026-07-28: node typescript_v1.mjs URL
+// The TypeScript SDK of before 2026-07-28: node typescript_v1.mjs http URL | sse URL | stdio COMMAND...
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
+import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 
 const client = new Client({ name: 'tests', version: '1' });
-const transport = new StreamableHTTPClientTransport(new URL(process.argv[2]));
+const [, , kind, where, ...args] = process.argv;
+const transports = {
+  http: () => new StreamableHTTPClientTransport(new URL(where)),
+  sse: () => new SSEClientTransport(new URL(where)),
+  stdio: () => new StdioClientTransport({ command: where, args, env: process.env }),
+};
+const transport = transports[kind]();
+// Only some transports keep the version.
+let version;
+const noted = transport.setProtocolVersion?.bind(transport);
+transport.setProtocolVersion = (negotiated) => { version = negotiated; noted?.(negotiated); };
 await client.connect(transport);
 const { tools } = await client.listTools();
 const call = (name, args, options) => client.callTool({ name, arguments: args }, undefined, options);
@@ -15,7 +27,7 @@ const contacts = await call('ghl_contacts', { limit: 2, fields: 'id,name' });
 const refused = await call('ghl_contacts', { limit: 0 });
 const unknown = await call('nope', {}).then(() => null, (error) => error.code);
 console.log(JSON.stringify({
-  version: transport.protocolVersion,
+  version,
   tools: tools.map((tool) => tool.name),
   progress,
   fetched: synced.structuredContent.data.items[0].fetched,

@@ -1,9 +1,12 @@
-// The TypeScript client of 2026-07-28: node typescript_v2.mjs auto|legacy URL
+// The TypeScript client of 2026-07-28: node typescript_v2.mjs auto|legacy http URL | stdio COMMAND...
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 
-const [, , mode, url] = process.argv;
+const [, , mode, kind, where, ...args] = process.argv;
 const client = new Client({ name: 'tests', version: '1' }, { versionNegotiation: { mode } });
-await client.connect(new StreamableHTTPClientTransport(new URL(url)));
+await client.connect(kind === 'http'
+  ? new StreamableHTTPClientTransport(new URL(where))
+  : new StdioClientTransport({ command: where, args, env: process.env }));
 const { tools } = await client.listTools();
 const call = (name, args, options) => client.callTool({ name, arguments: args }, options);
 

@@ -19,7 +19,6 @@ const ROOMS: &[&str] = &[
     "lookup",
     "who",
     "names",
-    "resources",
     "zone",
     "changes",
     "sandbox",
@@ -48,7 +47,7 @@ fn every_file_is_a_command_or_a_room() {
                 _ => leaf[0] == *group && leaf[1].replace('-', "_") == stem,
             });
             let room = if group.is_empty() {
-                ["mod", "resources"].contains(&stem.as_str())
+                stem == "mod"
             } else {
                 ROOMS.contains(&stem.as_str())
             };

@@ -1,0 +1,54 @@
+//! Clients that other people wrote, at pinned versions, over every transport they have.
+
+mod programs;
+mod sdks;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::mcp::house::{BINARY, House};
+
+/// A program that serves the same house over standard input and output; many clients hand on
+/// nothing of their own environment.
+fn stdio(house: &House) -> String {
+    let program = house.home.dir.path().join("serve-stdio");
+    let script = format!(
+        "#!/bin/sh\nDATABASE_URL='{}' MEDTAINER_HOME='{}' exec '{BINARY}' --sandbox mcp stdio\n",
+        crate::database::url(&house.home.database),
+        house.home.dir.path().join("home").display()
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    program.to_str().unwrap().to_owned()
+}
+
+/// Runs a client to its end and returns what it prints.
+async fn said(mut command: Command) -> String {
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{complained}");
+    said
+}
+
+/// The same of one that prints one JSON object.
+async fn report(command: Command) -> Value {
+    let said = said(command).await;
+    serde_json::from_str(&said).unwrap_or_else(|e| panic!("{e}: {said}"))
+}
+
+fn with(mut command: Command, words: &[&str]) -> Command {
+    command.args(words);
+    command
+}
+
+/// A client that keeps what it keeps, such as logins, in this home.
+fn at(home: &Path, mut command: Command) -> Command {
+    command.env("HOME", home).current_dir(home);
+    command
+}
