@@ -3,6 +3,8 @@
 mod ends;
 pub mod house;
 mod keys;
+mod limits;
+pub mod stack;
 mod stdio;
 mod tools;
 mod wire;

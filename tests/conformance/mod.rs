@@ -14,10 +14,7 @@ use crate::registry::Npm;
 
 /// The fixture on a loopback port, until the token is dropped.
 async fn fixture() -> (String, tokio_util::sync::DropGuard) {
-    let listen = Listen {
-        address: "127.0.0.1:0".parse().unwrap(),
-        hosts: Vec::new(),
-    };
+    let listen = Listen::at(([127, 0, 0, 1], 0).into());
     let bound = listen.bind().await.unwrap();
     let url = format!("http://{}/mcp", bound.address);
     let stack = Stack {

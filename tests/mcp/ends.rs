@@ -9,6 +9,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::io::AsyncWriteExt;
 
 use super::house::{Home, House, events};
+use super::stack::{Theatre, sleep};
 
 const SERVE: &[&str] = &["mcp", "serve", "--listen", "127.0.0.1:0"];
 
@@ -154,6 +155,44 @@ async fn a_client_that_hangs_up_ends_its_call() {
         state, "stopped",
         "what came in is kept, and the next sync goes on from there"
     );
+}
+
+#[tokio::test]
+async fn a_handler_whose_client_hung_up_is_stopped_and_others_are_not() {
+    let theatre = Theatre::new(|_| {}).await;
+    let long = Duration::from_secs(60);
+    for (ended, call) in [
+        theatre.legacy("tools/call", sleep(long)),
+        theatre.modern_sleep(long),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let hung_up = tokio::time::timeout(Duration::from_millis(300), call.send()).await;
+        assert!(hung_up.is_err());
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while theatre.puppet.cancelled() <= ended {
+            assert!(Instant::now() < deadline, "call {ended} goes on");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let short = theatre.modern_sleep(Duration::from_millis(300));
+    assert_eq!(short.send().await.unwrap().status(), 200);
+    assert_eq!(theatre.puppet.cancelled(), 2);
+}
+
+#[tokio::test]
+async fn told_to_end_the_stack_takes_nobody_in_and_answers_those_it_has() {
+    let theatre = Theatre::new(|_| {}).await;
+    let under_way = tokio::spawn(theatre.modern_sleep(Duration::from_millis(800)).send());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    theatre.end.cancel();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let late = theatre.modern_sleep(Duration::ZERO).send().await;
+    assert!(late.is_err_and(|e| e.is_connect()));
+    assert_eq!(under_way.await.unwrap().unwrap().status(), 200);
+    let ended = tokio::time::timeout(Duration::from_secs(3), theatre.ended);
+    ended.await.expect("it ends").unwrap();
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use clap::Args;
 use medtainer_core::Result;
 use medtainer_core::cli::{Host, write_stdout};
 use medtainer_core::command::{Chore, Effect};
-use medtainer_core::mcp::http::{Listen, serve};
+use medtainer_core::mcp::http::{Listen, Origin, PublicUrl, serve};
 use medtainer_core::mcp::keys;
 use medtainer_core::output::Text;
 use medtainer_core::store::Business;
@@ -29,6 +29,27 @@ pub struct Serve {
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
 
+    /// The address by which the world reaches this server, through a proxy that speaks TLS
+    ///
+    /// Such as `https://tools.example.com`. Its name is one clients may use, and its pages and those of
+    /// claude.ai may call.
+    #[arg(long, value_name = "URL")]
+    public_url: Option<PublicUrl>,
+
+    /// A web page that may call, such as `https://inspector.example.com` (can be repeated)
+    ///
+    /// Pages of this machine always may.
+    #[arg(long, value_name = "ORIGIN")]
+    origin: Vec<Origin>,
+
+    /// Take the client's address from X-Forwarded-For or Forwarded
+    ///
+    /// Only where every client comes through a proxy that sets X-Forwarded-For, as nginx does with
+    /// `$proxy_add_x_forwarded_for`: its last entry counts. A header that comes from outside the
+    /// machine's own network is not believed.
+    #[arg(long)]
+    trust_proxy: bool,
+
     #[command(flatten)]
     tooling: Tooling,
 }
@@ -43,8 +64,11 @@ impl Chore for Serve {
         let server = self.tooling.server(host, business.clone())?;
         open(host, &business).await?;
         let listen = Listen {
-            address: self.listen,
             hosts: self.host.clone(),
+            origins: self.origin.clone(),
+            public_url: self.public_url.clone(),
+            trust_proxy: self.trust_proxy,
+            ..Listen::at(self.listen)
         };
         let bound = listen.bind().await?;
         if !bound.address.ip().is_loopback() {

@@ -1,32 +1,42 @@
 //! MCP over Streamable HTTP at `/mcp`, for every revision, without sessions.
 
+mod accept;
 mod admit;
+mod client;
 mod late;
+mod limits;
+mod origin;
+mod public;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::serve::ListenerExt;
 use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+use tower_http::catch_panic::CatchPanicLayer;
 
 use super::Server;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::store::Business;
 
+use accept::Connections;
+use origin::Gate;
+
 pub use admit::Door;
+pub use client::ClientAddress;
+pub use limits::Limits;
+pub use origin::Origin;
+pub use public::PublicUrl;
 
 /// How the server is reached.
 #[derive(Debug, Clone)]
@@ -35,6 +45,14 @@ pub struct Listen {
     pub address: SocketAddr,
     /// Names of this machine that clients use, besides the loopback ones.
     pub hosts: Vec<String>,
+    /// Web pages that may call, besides those of this machine.
+    pub origins: Vec<Origin>,
+    /// The address by which the world reaches it.
+    pub public_url: Option<PublicUrl>,
+    /// Whether a proxy in front says who the client is.
+    pub trust_proxy: bool,
+    /// Its bounds.
+    pub limits: Limits,
 }
 
 /// A bound server, not yet serving.
@@ -46,6 +64,18 @@ pub struct Bound {
 }
 
 impl Listen {
+    /// By nothing but this address.
+    pub fn at(address: SocketAddr) -> Self {
+        Listen {
+            address,
+            hosts: Vec::new(),
+            origins: Vec::new(),
+            public_url: None,
+            trust_proxy: false,
+            limits: Limits::default(),
+        }
+    }
+
     /// Takes the port.
     pub async fn bind(&self) -> Result<Bound> {
         let failed = |e: std::io::Error| {
@@ -58,9 +88,6 @@ impl Listen {
         Ok(Bound { listener, address })
     }
 }
-
-/// Web pages served from this machine, such as an inspector, may call; others may not.
-const ORIGINS: [&str; 3] = ["http://localhost", "http://127.0.0.1", "http://[::1]"];
 
 /// What is served, and how.
 pub struct Stack<H> {
@@ -104,48 +131,35 @@ impl<H: ServerHandler + Clone> Stack<H> {
         self,
         bound: Bound,
         cancel: CancellationToken,
-        end: impl Fn() -> E,
+        end: impl FnOnce() -> E,
     ) -> Result<()> {
+        let limits = self.listen.limits;
         let closed = CancellationToken::new();
         let router = self.router(bound.address, closed.clone());
-        let listener = bound.listener.tap_io(|stream| {
-            // Replies in several small writes would wait for the peer's delayed acknowledgement.
-            if let Err(e) = stream.set_nodelay(true) {
-                tracing::debug!("TCP_NODELAY could not be set: {e}");
-            }
-        });
-        let asked = cancel.clone();
-        let serving = axum::serve(listener, router)
-            .with_graceful_shutdown(async move { asked.cancelled().await });
-        // A connection whose client does not read its answer must not keep the process.
-        let late = async {
-            cancel.cancelled().await;
-            end().await;
-            tokio::time::sleep(Duration::from_secs(2)).await;
-        };
-        let done = tokio::select! {
-            done = serving.into_future() => done.map_err(|e| Error::internal("the server stopped").because(e)),
-            () = late => Ok(()),
-        };
-        closed.cancel();
+        let connections = Connections::new(router, limits);
+        connections.take(bound.listener, cancel).await;
         end().await;
-        done
+        // What was answered is on its way; streams without an end get one then, and a client that does
+        // not read its answer must not keep the process.
+        connections.closed_within(limits.farewell / 4).await;
+        closed.cancel();
+        if !connections.closed_within(limits.farewell).await {
+            connections.cut();
+        }
+        Ok(())
     }
 
     fn router(self, address: SocketAddr, closed: CancellationToken) -> axum::Router {
-        let mut hosts = vec![
-            "localhost".to_owned(),
-            "127.0.0.1".to_owned(),
-            "::1".to_owned(),
-        ];
-        hosts.push(address.ip().to_string());
-        hosts.extend(self.listen.hosts);
+        let listen = self.listen;
+        let gate = Gate::new(
+            listen.hosts.into_iter().chain([address.ip().to_string()]),
+            &listen.origins,
+            listen.public_url.as_ref(),
+        );
         let config = StreamableHttpServerConfig::default()
             .with_legacy_session_mode(false)
             .with_json_response(true)
-            .with_allowed_hosts(hosts)
-            .with_allowed_origins(ORIGINS.map(|origin| format!("{origin}:*")))
-            .enforce_origin_validation()
+            .disable_allowed_hosts()
             .with_cancellation_token(closed);
         let handler = self.handler;
         let service = StreamableHttpService::new(
@@ -159,10 +173,21 @@ impl<H: ServerHandler + Clone> Stack<H> {
         if let Some(door) = self.door {
             mcp = mcp.layer(middleware::from_fn_with_state(door, admit::admit));
         }
-        mcp.layer(for_pages())
-            .layer(middleware::map_response(hang_up_unread))
+        mcp.layer(middleware::map_response(hang_up_unread))
             .merge(self.beside)
+            .layer(middleware::from_fn_with_state(gate, origin::guard))
+            .layer(CatchPanicLayer::custom(broke_off))
+            .layer(middleware::from_fn_with_state(
+                listen.trust_proxy,
+                client::locate,
+            ))
     }
+}
+
+/// What a request is answered whose handling broke off: a defect of ours, and its text is for the log.
+fn broke_off(_: Box<dyn std::any::Any + Send>) -> Response {
+    let text = "this request broke off: a defect of medtainer, see its log\n";
+    (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
 }
 
 /// A connection whose request was not read to its end cannot carry another one, and the client is
@@ -174,23 +199,6 @@ async fn hang_up_unread(mut response: Response) -> Response {
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
-}
-
-/// What browsers ask before a page may call.
-fn for_pages() -> CorsLayer {
-    let local = |origin: &HeaderValue, _: &axum::http::request::Parts| {
-        let origin = origin.to_str().unwrap_or_default();
-        ORIGINS.iter().any(|ours| {
-            origin
-                .strip_prefix(ours)
-                .is_some_and(|port| port.is_empty() || port.starts_with(':'))
-        })
-    };
-    CorsLayer::new()
-        .allow_origin(AllowOrigin::predicate(local))
-        .allow_methods([Method::GET, Method::POST, Method::DELETE])
-        .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers([header::WWW_AUTHENTICATE])
 }
 
 async fn ready(State((app, business)): State<(Arc<App>, Business)>) -> Response {

@@ -329,10 +329,7 @@ fn say(address: std::net::SocketAddr) {
 /// The product's own server, but for the commits.
 async fn alone() {
     let app = App::with_a_commit_for_each(&medtainer::PRODUCT, Env::of_process()).expect("an app");
-    let listen = Listen {
-        address: ([127, 0, 0, 1], 0).into(),
-        hosts: Vec::new(),
-    };
+    let listen = Listen::at(([127, 0, 0, 1], 0).into());
     let bound = listen.bind().await.expect("a port");
     say(bound.address);
     let server = Server::new(

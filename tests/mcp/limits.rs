@@ -1,0 +1,93 @@
+//! What the server bounds: who a client is, how much comes at once, how long anybody may dawdle.
+
+use std::time::{Duration, Instant};
+
+use axum::Extension;
+use axum::routing::get;
+use medtainer_core::mcp::http::{ClientAddress, Listen};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::stack::Theatre;
+
+async fn told(theatre: &Theatre, headers: &[(&str, &str)]) -> String {
+    let mut request = theatre.http.get(format!("{}/who", theatre.origin));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.send().await.unwrap().text().await.unwrap()
+}
+
+#[tokio::test]
+async fn forwarded_addresses_count_only_where_a_proxy_is_trusted() {
+    let who =
+        async |Extension(ClientAddress(address)): Extension<ClientAddress>| address.to_string();
+    let router = axum::Router::new().route("/who", get(who));
+    let alone = Theatre::beside(|_| {}, router.clone()).await;
+    let proxied = Theatre::beside(|listen| listen.trust_proxy = true, router).await;
+    let spoofed = [("x-forwarded-for", "6.6.6.6, 203.0.113.7")];
+    assert_eq!(told(&alone, &spoofed).await, "127.0.0.1");
+    assert_eq!(
+        told(&alone, &[("forwarded", "for=203.0.113.7")]).await,
+        "127.0.0.1"
+    );
+    assert_eq!(told(&proxied, &spoofed).await, "203.0.113.7");
+    assert_eq!(told(&proxied, &[]).await, "127.0.0.1");
+}
+
+/// What a server says to these bytes until it hangs up, and when that was.
+async fn heard(theatre: &Theatre, bytes: &[u8]) -> (String, Duration) {
+    let address = theatre.origin.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let started = Instant::now();
+    stream.write_all(bytes).await.unwrap();
+    let mut text = String::new();
+    let end = stream.read_to_string(&mut text);
+    let end = tokio::time::timeout(Duration::from_secs(10), end).await;
+    end.expect("it hangs up").ok();
+    (text, started.elapsed())
+}
+
+#[tokio::test]
+async fn a_client_that_dawdles_is_hung_up_on() {
+    let short = |listen: &mut Listen| listen.limits.header_time = Duration::from_millis(300);
+    let theatre = Theatre::new(short).await;
+    let says_nothing = heard(&theatre, b"").await;
+    let stops_in_the_head = heard(&theatre, b"POST /mcp HTTP/1.1\r\nhost: localhost\r\n").await;
+    let keeps_it_open = heard(&theatre, b"GET /mcp HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    for (_, waited) in [&says_nothing, &stops_in_the_head, &keeps_it_open] {
+        assert!(*waited >= Duration::from_millis(250), "{waited:?}");
+    }
+    assert!(
+        keeps_it_open.0.starts_with("HTTP/1.1 405"),
+        "{}",
+        keeps_it_open.0
+    );
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_told_so() {
+    let theatre = Theatre::new(|listen| listen.limits.connections = 1).await;
+    let address = theatre.origin.strip_prefix("http://").unwrap();
+    let mut first = TcpStream::connect(address).await.unwrap();
+    first
+        .write_all(b"GET /mcp HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    first.read_exact(&mut [0; 12]).await.unwrap();
+    let (text, waited) = heard(&theatre, b"").await;
+    assert!(
+        text.starts_with("HTTP/1.1 503") && text.contains("retry-after: "),
+        "{text}"
+    );
+    assert!(waited < Duration::from_secs(1));
+    drop(first);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let again = theatre
+        .http
+        .get(format!("{}/mcp", theatre.origin))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(again.status(), 405, "there is room again");
+}
