@@ -25,6 +25,7 @@ pub static PRODUCT: Product = Product {
         &digitalocean::DO,
         &cloudflare::CLOUDFLARE,
     ],
+    resources: house::resources::RESOURCES,
 };
 
 /// Every command there is.

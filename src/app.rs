@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::http::Gateway;
 use crate::paths::Paths;
 use crate::postgres::Cluster;
+use crate::resource::Resource;
 use crate::store::audit::Recorder;
 use crate::store::{Business, Store};
 use crate::sync::Board;
@@ -38,6 +39,17 @@ pub struct Product {
     pub migrator: &'static Migrator,
     /// Its providers.
     pub ecosystems: &'static [&'static Ecosystem],
+    /// What of the house can be read by an address.
+    pub resources: &'static [Resource],
+}
+
+impl Product {
+    /// Everything that can be read by an address: of the house, then of each ecosystem.
+    pub fn all_resources(&self) -> impl Iterator<Item = &'static Resource> {
+        let ecosystems = self.ecosystems.iter();
+        let theirs = ecosystems.flat_map(|ecosystem| ecosystem.resources);
+        self.resources.iter().chain(theirs)
+    }
 }
 
 /// One process of medtainer.

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::dns;
 use crate::error::Result;
 use crate::http::Service;
+use crate::resource::Resource;
 use crate::sandbox::{self, Running, Trouble};
 use crate::sync::{Collection, Source};
 use crate::tree::Group;
@@ -22,6 +23,8 @@ pub struct Ecosystem {
     pub service: &'static Service,
     /// Its commands.
     pub group: fn() -> Group,
+    /// What of it can be read by an address.
+    pub resources: &'static [Resource],
     /// What is kept in the store, the one most commands read first.
     pub feeds: &'static [Feed],
     /// What the provider counts its limits by: a location, a realm, a shop.

@@ -20,6 +20,7 @@ pub mod paths;
 pub mod people;
 pub mod postgres;
 pub mod project;
+pub mod resource;
 pub mod runner;
 pub mod sandbox;
 pub mod schema;

@@ -4,6 +4,7 @@ mod ends;
 pub mod house;
 mod keys;
 mod limits;
+mod resources;
 pub mod stack;
 mod stdio;
 mod tools;

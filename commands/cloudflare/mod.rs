@@ -6,6 +6,7 @@ mod collections;
 mod dns;
 mod lookup;
 mod preview;
+mod resources;
 pub mod sandbox;
 mod sync;
 mod types;
@@ -34,6 +35,7 @@ pub fn group() -> Group {
 pub static CLOUDFLARE: Ecosystem = Ecosystem {
     service: &SERVICE,
     group,
+    resources: resources::RESOURCES,
     feeds: collections::FEEDS,
     account: |credential| credential.fingerprint(),
     sandbox: Sandbox {

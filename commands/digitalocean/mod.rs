@@ -11,6 +11,7 @@ mod images;
 pub mod lookup;
 mod reboot;
 mod regions;
+mod resources;
 pub mod sandbox;
 mod sizes;
 pub mod store;
@@ -48,6 +49,7 @@ pub fn group() -> Group {
 pub static DO: Ecosystem = Ecosystem {
     service: &SERVICE,
     group,
+    resources: resources::RESOURCES,
     feeds: collections::FEEDS,
     // They count by token, and a business has one.
     account: |_| "token".to_owned(),

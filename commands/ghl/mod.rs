@@ -14,6 +14,7 @@ pub mod lookup;
 mod r#move;
 mod pipeline;
 mod recommend;
+mod resources;
 pub mod sandbox;
 mod search;
 pub mod store;
@@ -57,6 +58,7 @@ pub fn group() -> Group {
 pub static GHL: Ecosystem = Ecosystem {
     service: &SERVICE,
     group,
+    resources: resources::RESOURCES,
     feeds: sync::FEEDS,
     account: |credential| credential.text("location").unwrap_or_default().to_owned(),
     sandbox: Sandbox {

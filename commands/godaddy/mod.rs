@@ -15,6 +15,7 @@ mod domains;
 mod mx;
 mod names;
 mod plan;
+mod resources;
 pub mod sandbox;
 pub mod store;
 mod subdomains;
@@ -56,6 +57,7 @@ pub fn group() -> Group {
 pub static GODADDY: Ecosystem = Ecosystem {
     service: &SERVICE,
     group,
+    resources: resources::RESOURCES,
     feeds: &[collections::DOMAINS, collections::ZONES],
     // GoDaddy has no name for an account that a key could tell; a key is one.
     account: |credential| credential.fingerprint(),

@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod man;
 pub mod mcp;
 pub mod quota;
+pub mod resources;
 pub mod sandbox;
 pub mod sync;
 pub mod undo;

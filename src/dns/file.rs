@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::name::DomainName;
 use super::record::{Draft, Record, Ttl};
@@ -73,6 +74,31 @@ pub fn write(zone: &Zone, format: Format) -> String {
         Format::Bind => zonefile::write(zone),
         Format::Octodns => octodns::write(zone),
     }
+}
+
+/// Writes the data of a list of records as a zone file: `items`, each a [`Record`] with its `fqdn` beside it.
+pub fn zone_file(data: &Value) -> Result<String> {
+    #[derive(Deserialize)]
+    struct Listed {
+        fqdn: DomainName,
+        #[serde(flatten)]
+        record: Record,
+    }
+    let other = |e| Error::internal("the answer is no list of records").because(e);
+    let items = data.get("items").cloned().unwrap_or_default();
+    let listed: Vec<Listed> = serde_json::from_value(items).map_err(other)?;
+    let Some(first) = listed.first() else {
+        return Ok(String::new());
+    };
+    let fqdn = first.fqdn.as_str();
+    let owner = format!("{}.", first.record.name.as_str());
+    let zone = match first.record.name.is_apex() {
+        true => fqdn,
+        false => fqdn.strip_prefix(&owner).unwrap_or(fqdn),
+    };
+    let zone = Zone::new(DomainName::lenient(zone), Limits::default());
+    let records = listed.into_iter().map(|listed| listed.record).collect();
+    Ok(write(&zone.with(records), Format::Bind))
 }
 
 const LONGEST: usize = 16 << 20;

@@ -24,7 +24,7 @@ pub mod zone;
 mod zonefile;
 
 pub use change::{Action, Change, ChangeSet, Mode, SetChange, diff, remove};
-pub use file::{Format, ZoneFile, read, write};
+pub use file::{Format, ZoneFile, read, write, zone_file};
 pub use lookup::{Answer, Lookup, Offline};
 pub use name::{DomainName, Owner};
 pub use names::Names;

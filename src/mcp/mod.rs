@@ -8,6 +8,7 @@ pub mod grant;
 pub mod http;
 pub mod keys;
 mod progress;
+mod resources;
 mod result;
 mod tools;
 pub mod toolset;
@@ -19,9 +20,9 @@ use std::time::Duration;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestMethod,
     CompleteRequestParams, CompleteResult, ErrorData, Implementation, ListPromptsRequestMethod,
-    ListPromptsResult, ListResourceTemplatesRequestMethod, ListResourceTemplatesResult,
-    ListResourcesRequestMethod, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-    ServerCapabilities, ServerConfig, Tool,
+    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
+    ServerConfig, Tool,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
@@ -184,14 +185,25 @@ impl Server {
         &self,
         grant: &Grant,
         name: &str,
-        mut given: Map<String, Value>,
+        given: Map<String, Value>,
         call: Invocation,
     ) -> Option<Answer> {
         let index = *self.0.by_name.get(name)?;
         let path = &self.0.paths[index];
         let leaf = self.permitted(grant, path)?;
+        Some(self.run(path, leaf, given, call).await)
+    }
+
+    /// Runs the command at a path with what was given to it.
+    async fn run(
+        &self,
+        path: &[&str],
+        leaf: &Leaf,
+        mut given: Map<String, Value>,
+        call: Invocation,
+    ) -> Answer {
         let app = &self.0.app;
-        Some(match tools::options(leaf, &mut given, &self.0.usual) {
+        match tools::options(leaf, &mut given, &self.0.usual) {
             Ok((answer, write)) => {
                 let call = Invocation {
                     answer,
@@ -201,14 +213,19 @@ impl Server {
                 runner::run_json(app, path, leaf, given, call).await
             }
             Err(error) => runner::refuse(app, path, leaf, given, error, call).await,
-        })
+        }
     }
 }
 
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         let product = self.0.app.product;
-        let mut info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
+        let mut info = ServerConfig::new(
+            ServerCapabilities::builder()
+                .enable_tools()
+                .enable_resources()
+                .build(),
+        );
         info.server_info = Implementation::new(product.name, product.version);
         info.instructions = Some(format!("{}. {}", product.about, tools::ABOUT));
         info
@@ -219,12 +236,7 @@ impl ServerHandler for Server {
         page: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        if page.is_some_and(|page| page.cursor.is_some()) {
-            return Err(ErrorData::invalid_params(
-                "the list has one page, and no cursor",
-                None,
-            ));
-        }
+        one_page(page)?;
         let grant = grant(&context);
         let mut list = ListToolsResult::with_all_items(self.listed(&grant));
         list.ttl_ms = u64::try_from(LIST_TTL.as_millis()).ok();
@@ -297,20 +309,38 @@ impl ServerHandler for Server {
 
     async fn list_resources(
         &self,
-        _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        page: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        Err(ErrorData::method_not_found::<ListResourcesRequestMethod>())
+        self.resources(page, &grant(&context))
     }
 
     async fn list_resource_templates(
         &self,
-        _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        page: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        Err(ErrorData::method_not_found::<
-            ListResourceTemplatesRequestMethod,
-        >())
+        self.templates(page, &grant(&context))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let grant = grant(&context);
+        Ok(self.read(&request.uri, &grant, &context.ct).await?.into())
+    }
+}
+
+/// Refuses a cursor: nobody was given one.
+fn one_page(page: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
+    match page.and_then(|page| page.cursor) {
+        Some(_) => Err(ErrorData::invalid_params(
+            "the list has one page, and no cursor",
+            None,
+        )),
+        None => Ok(()),
     }
 }
 

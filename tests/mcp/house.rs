@@ -188,7 +188,8 @@ impl House {
 
     /// A request as clients of 2026-07-28 send it.
     pub fn modern(&self, method: &str, params: Value) -> RequestBuilder {
-        let name = params["name"].as_str().map(str::to_owned);
+        let name = params["name"].as_str().or(params["uri"].as_str());
+        let name = name.map(str::to_owned);
         let request = self
             .legacy(method, with_meta(params, MODERN))
             .header("mcp-protocol-version", MODERN)

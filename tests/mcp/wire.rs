@@ -76,8 +76,6 @@ async fn each_rule_of_the_wire_holds() {
         ("modern ping", house.modern("ping", json!({})), 404, Some(-32601)),
         ("a method nobody knows", house.modern("tools/dance", json!({})), 404, Some(-32601)),
         ("prompts, which were not declared", house.modern("prompts/list", json!({})), 404, Some(-32601)),
-        ("resources, which were not declared", house.modern("resources/list", json!({})), 404, Some(-32601)),
-        ("templates, which were not declared", house.modern("resources/templates/list", json!({})), 404, Some(-32601)),
         ("legacy prompts", house.legacy("prompts/list", json!({})), 200, Some(-32601)),
         ("a cursor nobody gave", house.modern("tools/list", json!({ "cursor": "x" })), 200, Some(-32602)),
         ("a tool nobody knows", house.modern("tools/call", json!({ "name": "nope" })), 200, Some(-32602)),
@@ -170,7 +168,10 @@ async fn every_revision_is_greeted() {
         );
         let body: Value = reply.json().await.unwrap();
         assert_eq!(body["result"]["protocolVersion"], given, "{body}");
-        assert_eq!(body["result"]["capabilities"], json!({ "tools": {} }));
+        assert_eq!(
+            body["result"]["capabilities"],
+            json!({ "resources": {}, "tools": {} })
+        );
         assert_eq!(body["result"]["serverInfo"]["name"], "medtainer");
     }
 
@@ -186,7 +187,7 @@ async fn every_revision_is_greeted() {
     );
     assert_eq!(
         result["capabilities"],
-        json!({ "tools": {} }),
+        json!({ "resources": {}, "tools": {} }),
         "nothing is declared that is not there"
     );
     assert_eq!(result["resultType"], "complete");
