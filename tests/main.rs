@@ -23,6 +23,7 @@ mod ghl_sandbox;
 mod godaddy;
 mod killed;
 mod laws;
+mod load;
 mod mcp;
 mod people;
 mod postgres;
