@@ -1,15 +1,15 @@
 //! The envelope: the same object from `--json`, from MCP and in a schedule's record.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
 use crate::output::Data;
 
 /// Where an answer's data came from, the best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// Asked for now.
@@ -35,7 +35,8 @@ impl Source {
 }
 
 /// What is known about an answer besides its data.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Metadata {
     /// Where the data came from; absent where a command keeps no data of a provider.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,7 +72,7 @@ pub struct Metadata {
 #[derive(Debug)]
 pub struct Answer {
     /// The data, or why there is none.
-    pub outcome: Result<Data, Error>,
+    pub outcome: Result<Data>,
     /// What is known about it.
     pub metadata: Metadata,
 }
@@ -94,6 +95,21 @@ struct Problem<'a> {
     hint: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     details: Option<&'a Value>,
+}
+
+#[derive(Deserialize)]
+struct Kept {
+    data: Option<Box<RawValue>>,
+    error: Option<KeptProblem>,
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+struct KeptProblem {
+    kind: String,
+    message: String,
+    hint: Option<String>,
+    details: Option<Value>,
 }
 
 impl Answer {
@@ -125,6 +141,37 @@ impl Answer {
         serde_json::to_string(&wire).unwrap_or_default()
     }
 
+    /// The answer of which this is the envelope, as it was kept.
+    pub fn from_json(json: &str) -> Result<Answer> {
+        let kept: Kept = serde_json::from_str(json)
+            .map_err(|e| Error::internal("a kept answer does not parse").because(e))?;
+        let metadata = kept.metadata;
+        let data = kept.data.map(|json| Data {
+            json,
+            count: metadata.count,
+            complete: metadata.complete,
+            next: metadata.next.clone(),
+        });
+        let outcome = match (kept.error, data) {
+            (None, Some(data)) => Ok(data),
+            (None, None) => return Err(Error::internal("a kept answer is empty")),
+            (Some(problem), data) => {
+                let mut error = Error::new(Kind::of(&problem.kind), problem.message);
+                if let Some(hint) = problem.hint {
+                    error = error.hint(hint);
+                }
+                if let Some(details) = problem.details {
+                    error = error.details(details);
+                }
+                if let Some(data) = data {
+                    error = error.about(data);
+                }
+                Err(error)
+            }
+        };
+        Ok(Answer { outcome, metadata })
+    }
+
     /// The exit code of a process that ends with this answer.
     pub fn exit_code(&self) -> u8 {
         self.outcome
@@ -132,6 +179,17 @@ impl Answer {
             .err()
             .map_or(0, |error| error.kind().exit_code())
     }
+}
+
+/// The envelope of a call that goes on, around what is known of it so far.
+pub fn running(data: &RawValue, metadata: &Metadata) -> String {
+    let wire = Wire {
+        status: "running",
+        data: Some(data),
+        error: None,
+        metadata,
+    };
+    serde_json::to_string(&wire).unwrap_or_default()
 }
 
 /// The JSON Schema of the envelope around the schema of `data`. The rest of it is the same in every answer.

@@ -153,6 +153,13 @@ impl App {
         }))
     }
 
+    /// A length of time that can be shortened from the environment, undocumented: a test cannot wait for
+    /// minutes.
+    pub(crate) fn seconds(&self, variable: &str, usual: u64) -> u64 {
+        let said = self.env.get(variable).and_then(|text| text.parse().ok());
+        said.unwrap_or(usual)
+    }
+
     /// Where the tables are.
     pub fn database(&self) -> &Database {
         &self.database

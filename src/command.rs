@@ -40,6 +40,17 @@ impl Effect {
     }
 }
 
+/// How long running a command can take, for callers that do not wait for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// Seconds, unless a provider is slow.
+    Prompt,
+    /// Longer than a caller waits: it may become a job as soon as it has begun.
+    Long,
+    /// As long as its caller said: it becomes no job.
+    AsTold,
+}
+
 /// A command every face can run: terminal, MCP, schedule.
 pub trait Command: Args + Debug + Send + Sync + 'static {
     /// What it answers with.
@@ -47,6 +58,9 @@ pub trait Command: Args + Debug + Send + Sync + 'static {
 
     /// What it can change; a command of this trait changes nothing at a provider.
     const EFFECT: Effect = Effect::Read;
+
+    /// How long it can take.
+    const PACE: Pace = Pace::Prompt;
 
     /// The name in the system being replaced, which callers may still use.
     const CATALOG: Option<&'static str> = None;

@@ -83,6 +83,13 @@ impl Kind {
         }
     }
 
+    /// The kind of that name; a defect where there is none.
+    pub fn of(name: &str) -> Kind {
+        let mut all = Kind::ALL.into_iter();
+        all.find(|kind| kind.as_str() == name)
+            .unwrap_or(Kind::Internal)
+    }
+
     /// What the exit code means, for the help text.
     pub const fn meaning(self) -> &'static str {
         match self {

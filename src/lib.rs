@@ -14,6 +14,7 @@ pub mod ecosystem;
 pub mod env;
 pub mod error;
 pub mod http;
+pub mod jobs;
 pub mod mcp;
 pub mod output;
 pub mod paths;

@@ -12,7 +12,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value};
 
 use crate::cli::Host;
-use crate::command::{Chore, Command, Effect};
+use crate::command::{Chore, Command, Effect, Pace};
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Data, Output, View};
@@ -48,6 +48,8 @@ pub struct Leaf {
     pub name: &'static str,
     /// What it can change.
     pub effect: Effect,
+    /// How long it can take.
+    pub pace: Pace,
     /// Its name in the system being replaced.
     pub catalog: Option<&'static str>,
     /// Whether the audit trail keeps its calls.
@@ -146,6 +148,7 @@ impl Group {
         self.nodes.push(Node::Leaf(Leaf {
             name,
             effect: C::EFFECT,
+            pace: C::PACE,
             catalog: C::CATALOG,
             audited: true,
             serves: false,
@@ -167,6 +170,7 @@ impl Group {
         self.nodes.push(Node::Leaf(Leaf {
             name,
             effect: A::EFFECT,
+            pace: A::PACE,
             catalog: A::CATALOG,
             audited: true,
             serves: false,
@@ -188,6 +192,7 @@ impl Group {
         self.nodes.push(Node::Leaf(Leaf {
             name,
             effect: C::EFFECT,
+            pace: Pace::AsTold,
             catalog: None,
             audited: C::AUDITED,
             serves: C::SERVES,

@@ -21,6 +21,7 @@ mod ghl_crm;
 mod ghl_intel;
 mod ghl_sandbox;
 mod godaddy;
+mod jobs;
 mod killed;
 mod laws;
 mod load;

@@ -238,6 +238,7 @@ async fn every_statement_fits_the_tables() {
         &[medtainer::ghl::store::timeline::STATEMENTS],
         medtainer_core::daemon::STATEMENTS,
         &[medtainer_core::writes::ledger::STATEMENTS],
+        &[medtainer_core::jobs::STATEMENTS],
     ]
     .concat();
     let core = core

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use medtainer_core::command::Effect;
+use medtainer_core::command::{Effect, Pace};
 use medtainer_core::context::Context;
 use medtainer_core::values::Range;
 use medtainer_core::writes::plan::seen;
@@ -68,6 +68,7 @@ const LONGEST_USER_DATA: usize = 64 << 10;
 
 impl Action for Create {
     const EFFECT: Effect = Effect::Destroy;
+    const PACE: Pace = Pace::Long;
     const CATALOG: Option<&'static str> = Some("digitalocean.create_droplet");
 
     async fn plan(&self, cx: &Context) -> Result<Plan> {

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use clap::Args;
 use medtainer_core::Result;
-use medtainer_core::command::Effect;
+use medtainer_core::command::{Effect, Pace};
 use medtainer_core::context::Context;
 use medtainer_core::http::{Method, Request};
 use medtainer_core::writes::plan::{answer, seen};
@@ -40,6 +40,7 @@ const GOES: Duration = Duration::from_secs(300);
 
 impl Action for Delete {
     const EFFECT: Effect = Effect::Destroy;
+    const PACE: Pace = Pace::Long;
     const CATALOG: Option<&'static str> = Some("digitalocean.delete_droplet");
 
     async fn plan(&self, cx: &Context) -> Result<Plan> {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use medtainer_core::command::Effect;
+use medtainer_core::command::{Effect, Pace};
 use medtainer_core::context::Context;
 use medtainer_core::writes::plan::seen;
 use medtainer_core::writes::{Action, Check, Expect, Plan, Step};
@@ -29,6 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Action for Reboot {
     const EFFECT: Effect = Effect::Write;
+    const PACE: Pace = Pace::Long;
     const CATALOG: Option<&'static str> = Some("digitalocean.reboot_droplet");
 
     async fn plan(&self, cx: &Context) -> Result<Plan> {

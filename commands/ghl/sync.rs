@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
 use medtainer_core::answer::Source;
-use medtainer_core::command::{Command, Effect};
+use medtainer_core::command::{Command, Effect, Pace};
 use medtainer_core::context::Context;
 use medtainer_core::ecosystem::Feed;
 use medtainer_core::output::{Column, Page, Row};
@@ -111,6 +111,7 @@ impl Row for Synced {
 impl Command for Sync {
     type Output = Page<Synced>;
     const EFFECT: Effect = Effect::Local;
+    const PACE: Pace = Pace::Long;
     const CATALOG: Option<&'static str> = Some("gohighlevel.sync_all_contacts");
 
     async fn run(&self, cx: &Context) -> Result<Self::Output> {

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use clap::Args;
 use medtainer_core::answer::Source;
-use medtainer_core::command::{Command, Effect};
+use medtainer_core::command::{Command, Effect, Pace};
 use medtainer_core::context::Context;
 use medtainer_core::ecosystem::Feed;
 use medtainer_core::output::{Column, Page, Row};
@@ -62,6 +62,7 @@ impl Row for Synced {
 impl Command for Sync {
     type Output = Page<Synced>;
     const EFFECT: Effect = Effect::Local;
+    const PACE: Pace = Pace::Long;
 
     async fn run(&self, cx: &Context) -> Result<Self::Output> {
         let domains = self.one(cx, &collections::DOMAINS).await?;

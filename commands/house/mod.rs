@@ -8,6 +8,7 @@ pub mod config;
 pub mod db;
 pub mod demo;
 pub mod doctor;
+pub mod job;
 pub mod man;
 pub mod mcp;
 pub mod quota;
@@ -28,6 +29,7 @@ pub fn register(tree: Group) -> Group {
         .group(sync::group())
         .group(audit::group())
         .group(approvals::group())
+        .group(job::group())
         .action::<undo::Undo>("undo")
         .command::<quota::Quota>("quota")
         .chore::<demo::Demo>("demo")

@@ -117,6 +117,8 @@ impl Host {
                 .is_interactive()
                 .then(|| Arc::new(crate::ui::person::AtTerminal) as Arc<dyn Person>),
             chosen: None,
+            owner: None,
+            execution: None,
             watcher,
             cancel: self.cancel.clone(),
         })

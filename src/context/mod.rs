@@ -54,6 +54,10 @@ pub struct Invocation {
     pub person: Option<Arc<dyn Person>>,
     /// An argument a person chose among candidates: its name and the id.
     pub chosen: Option<(String, String)>,
+    /// Whose jobs it may see; every one where nobody is named.
+    pub owner: Option<String>,
+    /// Its number in the audit trail, for whoever has to know it before the call has ended.
+    pub execution: Option<Arc<OnceCell<i64>>>,
     /// Who watches.
     pub watcher: Arc<dyn Watcher>,
     /// Ends it early.
@@ -130,6 +134,7 @@ impl Context {
     pub(crate) fn new(app: Arc<App>, desk: Arc<Desk>, invocation: Invocation) -> Self {
         let gateway = desk.gateway.metered();
         let deadline = invocation.timeout.map(within);
+        let execution = invocation.execution.clone().unwrap_or_default();
         Context {
             app,
             desk,
@@ -137,7 +142,7 @@ impl Context {
             invocation,
             deadline,
             credential: None,
-            execution: Some(Arc::default()),
+            execution: Some(execution),
             call: None,
             input: OnceCell::new(),
             spare: Mutex::default(),
@@ -158,6 +163,11 @@ impl Context {
     /// Whose data this call is about.
     pub fn business(&self) -> &Business {
         &self.invocation.business
+    }
+
+    /// Whose jobs this call may see; every one where nobody is named.
+    pub fn owner(&self) -> Option<&str> {
+        self.invocation.owner.as_deref()
     }
 
     /// Ends the call early.

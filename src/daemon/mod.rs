@@ -54,18 +54,10 @@ const LEASE: u64 = 60;
 /// How long runs may take to end once told to; a command is given ten seconds, its record some more.
 const FAREWELL: Duration = Duration::from_secs(40);
 
-// Both can be shortened from the environment, undocumented: a test cannot wait for minutes.
-fn seconds(app: &App, variable: &str, usual: u64) -> u64 {
-    app.env
-        .get(variable)
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(usual)
-}
-
 fn me(app: &App) -> Me {
     Me {
         name: format!("{}:{}", audit::host(), std::process::id()),
-        lease: Duration::from_secs(seconds(app, "MEDTAINER_LEASE", LEASE).clamp(1, 3_600)),
+        lease: Duration::from_secs(app.seconds("MEDTAINER_LEASE", LEASE).clamp(1, 3_600)),
     }
 }
 
@@ -91,10 +83,12 @@ pub async fn serve(
         yes: false,
         person: None,
         chosen: None,
+        owner: None,
+        execution: None,
         watcher: Arc::new(Nobody),
         cancel: cancel.clone(),
     };
-    let every = seconds(&app, "MEDTAINER_TICK", EVERY).clamp(1, 30);
+    let every = app.seconds("MEDTAINER_TICK", EVERY).clamp(1, 30);
     let tick = Arc::new(Notify::new());
     let mut ticker = ticker(every, tick.clone()).await?;
     let me = me(&app);

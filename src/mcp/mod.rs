@@ -10,6 +10,8 @@ pub mod keys;
 mod progress;
 mod resources;
 mod result;
+mod running;
+mod tasks;
 mod tools;
 pub mod toolset;
 
@@ -18,11 +20,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestMethod,
-    CompleteRequestParams, CompleteResult, ErrorData, Implementation, ListPromptsRequestMethod,
-    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
-    ServerConfig, Tool,
+    CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestMethod,
+    CompleteRequestParams, CompleteResult, ErrorData, GetTaskParams, GetTaskResult, Implementation,
+    ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+    ServerCapabilities, ServerConfig, Tool, UpdateTaskParams,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
@@ -35,6 +37,7 @@ use crate::app::App;
 use crate::cli::options::{AnswerOptions, WriteOptions};
 use crate::context::Invocation;
 use crate::error::{Error, Result};
+use crate::jobs::Jobs;
 use crate::runner;
 use crate::store::Business;
 use crate::store::audit::Caller;
@@ -43,6 +46,7 @@ use crate::ui::progress::{Nobody, Watcher};
 
 use self::grant::Grant;
 use self::progress::Notifier;
+use self::running::Outcome;
 use self::toolset::Offer;
 
 /// How long a client may keep the tool list: it changes with the version of the program only.
@@ -62,6 +66,7 @@ struct Inner {
     by_name: HashMap<String, usize>,
     usual: AnswerOptions,
     offer: Offer,
+    jobs: Jobs,
     ending: CancellationToken,
     calls: TaskTracker,
 }
@@ -90,6 +95,7 @@ impl Server {
             paths.push(path);
         }
         let (ending, calls) = (CancellationToken::new(), TaskTracker::new());
+        let jobs = Jobs::new(app.clone(), ending.clone(), calls.clone());
         Server(Arc::new(Inner {
             app,
             business,
@@ -99,6 +105,7 @@ impl Server {
             by_name,
             usual,
             offer,
+            jobs,
             ending,
             calls,
         }))
@@ -157,6 +164,8 @@ impl Server {
             yes: false,
             person: None,
             chosen: None,
+            owner: Some(grant.owner.clone()),
+            execution: None,
             watcher,
             cancel: self.0.ending.child_token(),
         }
@@ -181,17 +190,10 @@ impl Server {
         }
     }
 
-    async fn answer(
-        &self,
-        grant: &Grant,
-        name: &str,
-        given: Map<String, Value>,
-        call: Invocation,
-    ) -> Option<Answer> {
-        let index = *self.0.by_name.get(name)?;
-        let path = &self.0.paths[index];
-        let leaf = self.permitted(grant, path)?;
-        Some(self.run(path, leaf, given, call).await)
+    /// The path of a tool that whoever has this grant may call, and its command.
+    fn find(&self, grant: &Grant, name: &str) -> Option<(&Vec<&'static str>, &Leaf)> {
+        let path = &self.0.paths[*self.0.by_name.get(name)?];
+        Some((path, self.permitted(grant, path)?))
     }
 
     /// Runs the command at a path with what was given to it.
@@ -224,6 +226,7 @@ impl ServerHandler for Server {
             ServerCapabilities::builder()
                 .enable_tools()
                 .enable_resources()
+                .enable_tasks()
                 .build(),
         );
         info.server_info = Implementation::new(product.name, product.version);
@@ -271,22 +274,53 @@ impl ServerHandler for Server {
             None => (Arc::new(Nobody), None),
         };
         let call = self.invocation(&grant, watcher.clone());
-        let cancel = call.cancel.clone();
-        let arguments = request.arguments.unwrap_or_default();
-        let answer = self.answer(&grant, &request.name, arguments, call);
-        let answer = self.through(answer, cancel, &context.ct).await;
+        let given = request.arguments.unwrap_or_default();
+        let outcome = self
+            .call(&grant, &request.name, given, call, &context.ct)
+            .await;
         watcher.finish();
         if let Some(told) = told {
             // No progress may follow the result.
             told.await.ok();
         }
-        match answer {
-            Some(answer) => Ok(result::result(&answer).into()),
+        match outcome {
+            Some(Outcome::Answered(answer)) => Ok(result::result(&answer).into()),
+            Some(Outcome::Running(handle)) if tasks::are_known(&context) => {
+                Ok(tasks::created(&handle))
+            }
+            Some(Outcome::Running(handle)) => match handle.result() {
+                Ok(result) => Ok(result.into()),
+                Err(error) => Err(ErrorData::internal_error(error.message().to_owned(), None)),
+            },
             None => Err(ErrorData::invalid_params(
                 format!("there is no tool `{}`", request.name),
                 None,
             )),
         }
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        self.task(&request.task_id, &context).await
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.tell_task(&request.task_id, &context).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.end_task(&request.task_id, &context).await
     }
 
     // What is not declared is not there, and says so rather than giving empty lists.

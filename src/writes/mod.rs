@@ -34,7 +34,7 @@ pub use plan::{
     Change, Check, Cost, Expect, Inverse, Look, Pick, Plan, RUN, Snapshot, Step, Target,
 };
 
-use crate::command::Effect;
+use crate::command::{Effect, Pace};
 use crate::context::Context;
 use crate::ecosystem::Ecosystem;
 use crate::error::{Error, Result};
@@ -43,6 +43,9 @@ use crate::error::{Error, Result};
 pub trait Action: Args + Debug + Send + Sync + 'static {
     /// How bad it can be: [`Effect::Write`] or [`Effect::Destroy`].
     const EFFECT: Effect;
+
+    /// How long it can take.
+    const PACE: Pace = Pace::Prompt;
 
     /// The name in the system being replaced, which callers may still use.
     const CATALOG: Option<&'static str> = None;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::ledger::Write;
+use super::perform::known;
 use super::plan::{Change, Cost, Inverse, Plan, Target};
 use super::policy::Rule;
 use super::tokens::Known;
@@ -110,6 +111,11 @@ impl Report {
             result,
             ..Report::of(plan, write.hash.clone())
         }
+    }
+
+    /// What the ledger says was done, by whoever did it.
+    pub fn recorded(write: &Write) -> Report {
+        Report::done(write, &known(write))
     }
 
     /// A person allowed it.

@@ -1,6 +1,7 @@
 //! A served medtainer with a database of its own.
 
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::RequestBuilder;
@@ -65,6 +66,8 @@ impl Home {
             .env("HOME", self.dir.path())
             .env("MEDTAINER_HOME", self.dir.path().join("home"))
             .env("DATABASE_URL", database::url(&self.database))
+            // A machine that runs all tests at once is slow.
+            .env("MEDTAINER_HANDLE", "20")
             .envs(self.env.iter().cloned())
             .stdin(Stdio::null())
             .kill_on_drop(true);
@@ -148,7 +151,7 @@ impl Served {
 
 /// A served medtainer.
 pub struct House {
-    pub home: Home,
+    pub home: Arc<Home>,
     pub served: Served,
     pub url: String,
     pub http: reqwest::Client,
@@ -164,7 +167,9 @@ impl House {
         .await
     }
 
-    pub async fn start(home: Home, words: &[&str]) -> Self {
+    /// One of any number beside each other in one home.
+    pub async fn start(home: impl Into<Arc<Home>>, words: &[&str]) -> Self {
+        let home = home.into();
         let served = Served::start(home.command(words)).await;
         let url = served.said["mcp"]
             .as_str()

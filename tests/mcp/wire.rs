@@ -170,7 +170,7 @@ async fn every_revision_is_greeted() {
         assert_eq!(body["result"]["protocolVersion"], given, "{body}");
         assert_eq!(
             body["result"]["capabilities"],
-            json!({ "resources": {}, "tools": {} })
+            json!({ "extensions": { "io.modelcontextprotocol/tasks": {} }, "resources": {}, "tools": {} })
         );
         assert_eq!(body["result"]["serverInfo"]["name"], "medtainer");
     }
@@ -187,7 +187,7 @@ async fn every_revision_is_greeted() {
     );
     assert_eq!(
         result["capabilities"],
-        json!({ "resources": {}, "tools": {} }),
+        json!({ "extensions": { "io.modelcontextprotocol/tasks": {} }, "resources": {}, "tools": {} }),
         "nothing is declared that is not there"
     );
     assert_eq!(result["resultType"], "complete");

@@ -86,6 +86,7 @@ impl Chore for Serve {
             json!({ "mcp": format!("http://{}/mcp", bound.address) })
         ))?;
         host.printer.say("Serving; Ctrl-C ends it.");
+        server.go_on().await;
         serve(server, bound, &listen, host.cancel.clone()).await?;
         host.app.close().await;
         Ok(Text::new(""))

@@ -1,0 +1,289 @@
+//! Works on a job: keeps it alive while it lasts, and keeps its answer.
+
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use uuid::Uuid;
+
+use super::store::{self, Call, Held, Me, State};
+use super::watch::{self, Runs, Seen};
+use crate::answer::{Answer, Metadata};
+use crate::app::App;
+use crate::error::{Error, Kind, Result};
+use crate::store::{Business, Store, audit, needs_migration};
+
+/// How long a job is its process's own after each sign of life, in seconds.
+const LEASE: u64 = 30;
+
+/// How often a job says how far it is, and learns whether it is to end.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// How often the end of a job is tried to be written down while the database is away.
+const TRIES: u32 = 30;
+const BETWEEN_TRIES: Duration = Duration::from_secs(2);
+
+/// The jobs of one process.
+#[derive(Clone)]
+pub struct Jobs(Arc<Inner>);
+
+struct Inner {
+    app: Arc<App>,
+    me: Me,
+    ending: CancellationToken,
+    calls: TaskTracker,
+    watched: Mutex<HashSet<Business>>,
+}
+
+/// Where a job is worked on.
+#[derive(Clone)]
+pub(super) struct Site {
+    pub app: Arc<App>,
+    pub store: Store,
+    pub me: Me,
+    pub ending: CancellationToken,
+}
+
+/// A job that this process began.
+pub struct Started {
+    site: Site,
+    held: Held,
+    repeatable: bool,
+}
+
+impl Jobs {
+    /// Jobs are told to end by `ending`, and are among the `calls` that the process waits for then.
+    pub fn new(app: Arc<App>, ending: CancellationToken, calls: TaskTracker) -> Self {
+        let lease = app.seconds("MEDTAINER_LEASE", LEASE).clamp(1, 3_600);
+        let me = Me {
+            name: format!("{}:{}", audit::host(), std::process::id()),
+            lease: Duration::from_secs(lease),
+        };
+        Jobs(Arc::new(Inner {
+            app,
+            me,
+            ending,
+            calls,
+            watched: Mutex::default(),
+        }))
+    }
+
+    /// Goes on with the jobs of a business that nobody works on, from now until the end.
+    ///
+    /// Only a business that this process is called for: credentials may be in its environment.
+    pub async fn watch(&self, business: &Business, runs: impl FnOnce() -> Arc<dyn Runs>) {
+        let new = {
+            let mut watched = self
+                .0
+                .watched
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            !watched.contains(business) && watched.insert(business.clone())
+        };
+        if !new {
+            return;
+        }
+        if let Ok(site) = self.site(business).await {
+            self.0.calls.spawn(watch::watch(site, runs()));
+        }
+    }
+
+    async fn site(&self, business: &Business) -> Result<Site> {
+        Ok(Site {
+            app: self.0.app.clone(),
+            store: self.0.app.desk(business).await?.store.clone(),
+            me: self.0.me.clone(),
+            ending: self.0.ending.clone(),
+        })
+    }
+
+    /// Writes a call down as a job of this process; its number in the audit trail is drawn if it was not.
+    pub async fn open(
+        &self,
+        business: &Business,
+        call: &Call,
+        execution: &OnceCell<i64>,
+    ) -> Result<Started> {
+        let site = self.site(business).await?;
+        let held = Held {
+            id: Uuid::new_v4(),
+            claim: Uuid::new_v4(),
+        };
+        let open = async || -> Result<i64> {
+            let mut conn = site.store.acquire().await?;
+            store::open(&mut conn, held, call, &site.me, execution.get().copied()).await
+        };
+        let drawn = match open().await {
+            Err(error) if needs_migration(&error) => {
+                site.store.prepare().await?;
+                open().await?
+            }
+            Err(error) if error.kind() == Kind::Unavailable => {
+                site.store.forget_idle();
+                site.app.ensure_database(&|_| {}).await?;
+                open().await?
+            }
+            done => done?,
+        };
+        // A call that drew its own meanwhile keeps it; then the row names one that is not there.
+        execution.set(drawn).ok();
+        Ok(Started {
+            site,
+            held,
+            repeatable: call.repeatable,
+        })
+    }
+
+    /// Works on a job, beside everything else, until its end is written down.
+    pub fn carry(
+        &self,
+        started: Started,
+        work: BoxFuture<'static, Answer>,
+        seen: Arc<Seen>,
+        cancel: CancellationToken,
+    ) {
+        let Started {
+            site,
+            held,
+            repeatable,
+        } = started;
+        let carried = async move { site.carry(held, repeatable, work, seen, cancel).await };
+        self.0.calls.spawn(carried);
+    }
+}
+
+impl Started {
+    /// What it is known by.
+    pub fn id(&self) -> Uuid {
+        self.held.id
+    }
+
+    /// It was answered before anybody had to be told that it is a job.
+    pub async fn drop(self) {
+        let done = async {
+            let mut conn = self.site.store.acquire().await?;
+            store::drop(&mut conn, self.held).await
+        };
+        if let Err(error) = done.await {
+            tracing::warn!(%error, "a job that was answered at once is still in the books");
+        }
+    }
+}
+
+impl Site {
+    pub(super) async fn carry(
+        self,
+        held: Held,
+        repeatable: bool,
+        work: BoxFuture<'static, Answer>,
+        seen: Arc<Seen>,
+        cancel: CancellationToken,
+    ) {
+        let unwanted = Arc::new(AtomicBool::new(false));
+        let heart = keep(self.clone(), held, seen, cancel, unwanted.clone());
+        let heart = AbortOnDropHandle::new(tokio::spawn(heart));
+        let answer = AssertUnwindSafe(work).catch_unwind().await;
+        drop(heart);
+        let answer = answer.unwrap_or_else(|_| Answer {
+            outcome: Err(Error::internal("it panicked")),
+            metadata: Metadata {
+                business: self.store.business().to_string(),
+                ..Metadata::default()
+            },
+        });
+        let unwanted = unwanted.load(Ordering::Relaxed);
+        let failed = answer.outcome.as_ref().err();
+        if failed.is_some()
+            && repeatable
+            && !unwanted
+            && self.ending.is_cancelled()
+            && self.hand_back(held).await
+        {
+            return;
+        }
+        let state = match failed.map(Error::kind) {
+            None => State::Done,
+            // Whoever cancels wants to know first of all whether something left.
+            Some(kind) if unwanted && kind != Kind::OutcomeUnknown => State::Cancelled,
+            Some(_) => State::Failed,
+        };
+        match self.record(held, state, &answer.json()).await {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!(job = %held.id, "a job was taken for dead and taken over"),
+            Err(error) => {
+                tracing::warn!(job = %held.id, %error, "the end of a job could not be recorded");
+            }
+        }
+    }
+
+    async fn hand_back(&self, held: Held) -> bool {
+        let done = async {
+            let mut conn = self.store.acquire().await?;
+            store::hand_back(&mut conn, held).await
+        };
+        done.await.unwrap_or_else(|error| {
+            // Its lease runs out by itself.
+            tracing::warn!(job = %held.id, %error, "a job could not be handed back");
+            true
+        })
+    }
+
+    async fn record(&self, held: Held, state: State, answer: &str) -> Result<bool> {
+        let mut tried = 0;
+        loop {
+            let done = async {
+                let mut conn = self.store.acquire().await?;
+                store::finish(&mut conn, held, state, answer).await
+            };
+            match done.await {
+                Err(error) if error.kind() == Kind::Unavailable && tried < TRIES => {
+                    tried += 1;
+                    self.store.forget_idle();
+                    if self.app.ensure_database(&|_| {}).await.is_err() {
+                        tokio::time::sleep(BETWEEN_TRIES).await;
+                    }
+                }
+                // The answer to the first try may have been lost, not the try.
+                Ok(false) if tried > 0 => return Ok(true),
+                done => return done,
+            }
+        }
+    }
+}
+
+/// Renews the lease until it is dropped; cancels the work when its owner does, or when it was lost.
+async fn keep(
+    site: Site,
+    held: Held,
+    seen: Arc<Seen>,
+    cancel: CancellationToken,
+    unwanted: Arc<AtomicBool>,
+) {
+    loop {
+        let beat = async {
+            let mut conn = site.store.acquire().await?;
+            store::beat(&mut conn, held, &site.me, seen.take()).await
+        };
+        match beat.await {
+            Ok(Some(false)) => {}
+            Ok(Some(true)) => {
+                unwanted.store(true, Ordering::Relaxed);
+                cancel.cancel();
+            }
+            Ok(None) => {
+                cancel.cancel();
+                return;
+            }
+            // While the database is away nobody can take the job over either.
+            Err(error) => tracing::warn!(job = %held.id, %error, "the lease could not be renewed"),
+        }
+        tokio::time::sleep(BEAT).await;
+    }
+}

@@ -1,0 +1,159 @@
+//! Goes on with what others left, and forgets what is old.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use super::carry::Site;
+use super::settle;
+use super::store::{self, Taken};
+use crate::answer::Answer;
+use crate::error::Result;
+use crate::store::Business;
+use crate::ui::progress::{Step, Watcher};
+
+/// How often a server looks for jobs that nobody works on, in seconds.
+const EVERY: u64 = 5;
+
+/// Jobs of others that one process goes on with at the same time.
+const AT_ONCE: usize = 8;
+
+/// Somebody who can begin a job anew.
+pub trait Runs: Send + Sync {
+    /// Runs the command of a job that was taken over.
+    fn run(&self, business: Business, work: Work) -> BoxFuture<'static, Answer>;
+}
+
+/// What it takes to begin a job anew.
+#[derive(Clone)]
+pub struct Work {
+    /// Whose it is.
+    pub owner: String,
+    /// The name behind the owner.
+    pub principal: Option<String>,
+    /// The words that name the command.
+    pub command: Vec<String>,
+    /// The arguments as they came.
+    pub arguments: Map<String, Value>,
+    /// Its row in the audit trail.
+    pub execution: i64,
+    /// Who wants to know how far it is.
+    pub watcher: Arc<dyn Watcher>,
+    /// Ends it early.
+    pub cancel: CancellationToken,
+}
+
+/// The newest step of a call, for its job and for whoever watches the call as long as somebody does.
+pub struct Seen {
+    latest: Mutex<Option<Step>>,
+    watcher: Mutex<Option<Arc<dyn Watcher>>>,
+}
+
+impl Seen {
+    /// One that tells `watcher` too.
+    pub fn new(watcher: Option<Arc<dyn Watcher>>) -> Arc<Self> {
+        Arc::new(Seen {
+            latest: Mutex::default(),
+            watcher: Mutex::new(watcher),
+        })
+    }
+
+    /// Nobody watches the call any more.
+    pub fn let_go(&self) {
+        let watcher = lock(&self.watcher).take();
+        if let Some(watcher) = watcher {
+            watcher.finish();
+        }
+    }
+
+    /// The newest step, once.
+    pub(super) fn take(&self) -> Option<Step> {
+        lock(&self.latest).take()
+    }
+
+    fn watcher(&self) -> Option<Arc<dyn Watcher>> {
+        lock(&self.watcher).clone()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Watcher for Seen {
+    fn step(&self, step: Step) {
+        if let Some(watcher) = self.watcher() {
+            watcher.step(step.clone());
+        }
+        *lock(&self.latest) = Some(step);
+    }
+
+    fn say(&self, text: &str) {
+        if let Some(watcher) = self.watcher() {
+            watcher.say(text);
+        }
+    }
+}
+
+/// Looks after the jobs of one business until the process ends.
+pub(super) async fn watch(site: Site, runs: Arc<dyn Runs>) {
+    let mut trouble = false;
+    let mut own = tokio::task::JoinSet::new();
+    let every = Duration::from_secs(site.app.seconds("MEDTAINER_TICK", EVERY).clamp(1, 60));
+    while !site.ending.is_cancelled() {
+        match look(&site, &runs, &mut own).await {
+            Ok(()) => trouble = false,
+            // Said once; where there are no tables yet there are no jobs either.
+            Err(error) if !trouble => {
+                tracing::debug!(%error, "jobs cannot be looked after; trying again");
+                trouble = true;
+            }
+            Err(_) => {}
+        }
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            () = site.ending.cancelled() => {}
+        }
+    }
+    while own.join_next().await.is_some() {}
+}
+
+async fn look(site: &Site, runs: &Arc<dyn Runs>, own: &mut tokio::task::JoinSet<()>) -> Result<()> {
+    while own.try_join_next().is_some() {}
+    let mut conn = site.store.acquire().await?;
+    settle::settle(&mut conn, site.store.business()).await?;
+    while store::forget(&mut conn).await? > 0 {}
+    while own.len() < AT_ONCE {
+        let Some(taken) = store::take_over(&mut conn, &site.me).await? else {
+            break;
+        };
+        tracing::info!(job = %taken.id, command = taken.command.join(" "), "a job that nobody worked on goes on here");
+        own.spawn(go_on(site.clone(), runs.clone(), taken));
+    }
+    Ok(())
+}
+
+async fn go_on(site: Site, runs: Arc<dyn Runs>, taken: Taken) {
+    let seen = Seen::new(None);
+    let cancel = site.ending.child_token();
+    let arguments = taken.arguments.as_deref().map(serde_json::from_str);
+    let work = Work {
+        owner: taken.owner,
+        principal: taken.principal,
+        command: taken.command,
+        // What we wrote is an object.
+        arguments: arguments.and_then(Result::ok).unwrap_or_default(),
+        execution: taken.execution_id,
+        watcher: seen.clone(),
+        cancel: cancel.clone(),
+    };
+    let work = runs.run(site.store.business().clone(), work);
+    let held = store::Held {
+        id: taken.id,
+        claim: taken.claim,
+    };
+    site.carry(held, true, work, seen, cancel).await;
+}

@@ -1,0 +1,336 @@
+//! A call while it runs: answered when it is quick, and a job when it is not.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use rmcp::model::{CallToolResult, ContentBlock};
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Server;
+use super::grant::Grant;
+use crate::answer::{self, Answer, Metadata};
+use crate::command::{Effect, Pace};
+use crate::context::Invocation;
+use crate::error::{Error, Result};
+use crate::jobs::{self, Call, Job, Runs, Seen, Shown, Started, Work};
+use crate::store::Business;
+use crate::tree;
+use crate::ui::person::Person;
+
+/// How long the caller of a command that may take long is kept, in case it does not: many a sync is over
+/// sooner. Shorter than it takes until an answer is begun with nothing to say.
+const HANDLE: u64 = 4;
+
+/// How long the caller of any other command is kept: some clients give up after thirty seconds.
+const LIMIT: u64 = 25;
+
+/// What a call came to.
+pub enum Outcome {
+    /// Its answer.
+    Answered(Answer),
+    /// It goes on without its caller.
+    Running(Handle),
+}
+
+/// A call that goes on, as its caller is told.
+pub struct Handle {
+    /// The job that it is.
+    pub job: Box<Job>,
+    metadata: Metadata,
+}
+
+impl Handle {
+    /// The result of the call for now.
+    pub fn result(self) -> Result<CallToolResult> {
+        let shown = Shown::of(*self.job)?;
+        let so_far = shown.progress.as_ref().map_or_else(String::new, |step| {
+            let of = step.total.map(|total| format!(" of {total}"));
+            let of = of.unwrap_or_default();
+            format!(" So far: {}{of} ({}).", step.done, step.message)
+        });
+        let text = format!(
+            "`{}` takes longer and runs on as job {id}.{so_far} Nothing has to be called again: `job_wait` \
+             with {{\"id\": \"{id}\"}} waits for its result, `job_get` looks how far it is, `job_cancel` ends it. \
+             The result is kept for a day after the end.",
+            shown.command,
+            id = shown.id,
+        );
+        let envelope = answer::running(&raw(&shown)?, &self.metadata);
+        let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
+        result.structured_content = serde_json::from_str(&envelope).ok();
+        Ok(result)
+    }
+}
+
+fn raw(shown: &Shown) -> Result<Box<RawValue>> {
+    to_raw_value(shown)
+        .map_err(|e| Error::internal("a job could not be written as JSON").because(e))
+}
+
+impl Server {
+    /// Runs a tool for whoever has this grant; none where there is no such tool for them.
+    ///
+    /// When the client is `gone` before it was told of a job, the call ends.
+    pub(super) async fn call(
+        &self,
+        grant: &Grant,
+        name: &str,
+        given: Map<String, Value>,
+        call: Invocation,
+        gone: &CancellationToken,
+    ) -> Option<Outcome> {
+        let (path, leaf) = self.find(grant, name)?;
+        let begun = Instant::now();
+        let _under_way = self.0.calls.token();
+        let (business, cancel) = (call.business.clone(), call.cancel.clone());
+        // Who asks for jobs has them gone on with.
+        if path.first() == Some(&"job") || leaf.pace == Pace::Long {
+            self.watch(&business).await;
+        }
+        let asked = call.person.clone().map(Asked::new);
+        let patience = match leaf.pace {
+            Pace::AsTold => {
+                let work = self.clone().perform(path.clone(), given, call);
+                let answer = self.through(work, cancel, gone).await;
+                return Some(Outcome::Answered(answer));
+            }
+            // Who is asked for a yes gives it while the call lasts.
+            Pace::Long if asked.is_none() => self.seconds("MEDTAINER_HANDLE", HANDLE),
+            Pace::Long | Pace::Prompt => self.seconds("MEDTAINER_LIMIT", LIMIT),
+        };
+        let seen = Seen::new(Some(call.watcher.clone()));
+        let execution = Arc::new(OnceCell::new());
+        let job = Call {
+            owner: grant.owner.clone(),
+            principal: grant.principal.clone(),
+            command: path.iter().map(|&word| word.to_owned()).collect(),
+            effect: leaf.effect,
+            repeatable: leaf.effect == Effect::Read
+                || leaf.effect == Effect::Local && leaf.pace == Pace::Long,
+            arguments: given.clone(),
+        };
+        let call = Invocation {
+            person: asked.clone().map(|asked| asked as Arc<dyn Person>),
+            execution: Some(execution.clone()),
+            watcher: seen.clone(),
+            ..call
+        };
+        // Before it begins, so that nothing it does is without its row, whatever becomes of this process.
+        let mut started = match leaf.pace {
+            Pace::Long => self.open(&business, &job, &execution).await,
+            Pace::Prompt | Pace::AsTold => None,
+        };
+        let mut work = self.clone().perform(path.clone(), given, call).boxed();
+        let time_is_up = async {
+            tokio::time::sleep(patience).await;
+            // A person takes the time it takes.
+            while asked.as_ref().is_some_and(|asked| asked.is_waiting()) {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = &mut work => return Some(answered(answer, started).await),
+            () = gone.cancelled() => {
+                cancel.cancel();
+                return Some(answered(work.await, started).await);
+            }
+            () = self.0.ending.cancelled(), if started.is_some() => {}
+            () = time_is_up => {}
+        }
+        if started.is_none() {
+            started = self.open(&business, &job, &execution).await;
+        }
+        let standing = match &started {
+            Some(started) => self.standing(&business, &grant.owner, started).await.ok(),
+            None => None,
+        };
+        let (started, job) = match (started, standing) {
+            (Some(started), Some(job)) => (started, job),
+            // What cannot be written down is waited for, as long as its client does.
+            (started, _) => {
+                let answer = self.through(work, cancel, gone).await;
+                return Some(answered(answer, started).await);
+            }
+        };
+        self.watch(&business).await;
+        seen.let_go();
+        if let Some(asked) = &asked {
+            asked.leave();
+        }
+        self.0.jobs.carry(started, work, seen, cancel);
+        let metadata = Metadata {
+            business: business.to_string(),
+            latency_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            execution_id: job.execution_id,
+            ..Metadata::default()
+        };
+        let job = Box::new(job);
+        Some(Outcome::Running(Handle { job, metadata }))
+    }
+
+    /// Runs the command at a path, whoever waits for it.
+    async fn perform(
+        self,
+        path: Vec<&'static str>,
+        given: Map<String, Value>,
+        call: Invocation,
+    ) -> Answer {
+        match self.0.tree.leaf(&path) {
+            Some(leaf) => self.run(&path, leaf, given, call).await,
+            None => Answer {
+                outcome: Err(Error::internal("a tool has no command")),
+                metadata: Metadata::default(),
+            },
+        }
+    }
+
+    fn seconds(&self, variable: &str, usual: u64) -> Duration {
+        Duration::from_secs(self.0.app.seconds(variable, usual))
+    }
+
+    async fn open(
+        &self,
+        business: &Business,
+        job: &Call,
+        execution: &OnceCell<i64>,
+    ) -> Option<Started> {
+        match self.0.jobs.open(business, job, execution).await {
+            Ok(started) => Some(started),
+            Err(error) => {
+                tracing::warn!(%error, "a call could not be written down as a job");
+                None
+            }
+        }
+    }
+
+    async fn standing(&self, business: &Business, owner: &str, started: &Started) -> Result<Job> {
+        let desk = self.0.app.desk(business).await?;
+        jobs::standing(&desk.store, Some(owner), &started.id().to_string()).await
+    }
+
+    /// Goes on with the jobs of a business that nobody works on.
+    pub(super) async fn watch(&self, business: &Business) {
+        let runs = || Arc::new(self.clone()) as Arc<dyn Runs>;
+        self.0.jobs.watch(business, runs).await;
+    }
+
+    /// Goes on with the jobs of its own business that others left.
+    pub async fn go_on(&self) {
+        self.watch(&self.0.business.clone()).await;
+    }
+}
+
+async fn answered(answer: Answer, started: Option<Started>) -> Outcome {
+    if let Some(started) = started {
+        started.drop().await;
+    }
+    Outcome::Answered(answer)
+}
+
+impl Runs for Server {
+    fn run(&self, business: Business, work: Work) -> BoxFuture<'static, Answer> {
+        let server = self.clone();
+        let grant = Grant {
+            principal: work.principal,
+            owner: work.owner,
+            business: Some(business),
+            ..Grant::local()
+        };
+        let call = Invocation {
+            execution: Some(Arc::new(OnceCell::new_with(Some(work.execution)))),
+            cancel: work.cancel,
+            ..server.invocation(&grant, work.watcher)
+        };
+        async move {
+            let words: Vec<_> = work.command.iter().map(String::as_str).collect();
+            let name = tree::tool_name(&words);
+            match server.0.by_name.get(&name) {
+                Some(&index) => {
+                    let path = server.0.paths[index].clone();
+                    server.perform(path, work.arguments, call).await
+                }
+                None => Answer {
+                    outcome: Err(Error::internal(format!(
+                        "another version of {} began `{}`, and this one has no such command",
+                        server.0.app.product.name,
+                        words.join(" ")
+                    ))),
+                    metadata: Metadata {
+                        business: call.business.to_string(),
+                        ..Metadata::default()
+                    },
+                },
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Somebody who can be asked as long as the call has not become a job.
+struct Asked {
+    person: Mutex<Option<Arc<dyn Person>>>,
+    questions: AtomicUsize,
+}
+
+impl Asked {
+    fn new(person: Arc<dyn Person>) -> Arc<Self> {
+        Arc::new(Asked {
+            person: Mutex::new(Some(person)),
+            questions: AtomicUsize::new(0),
+        })
+    }
+
+    /// Whether a question is open.
+    fn is_waiting(&self) -> bool {
+        self.questions.load(Ordering::Relaxed) > 0
+    }
+
+    /// Nobody is there any more.
+    fn leave(&self) {
+        self.person().take();
+    }
+
+    fn person(&self) -> std::sync::MutexGuard<'_, Option<Arc<dyn Person>>> {
+        self.person.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A question that is open until this is dropped.
+struct Question<'a>(&'a AtomicUsize);
+
+impl<'a> Question<'a> {
+    fn open(questions: &'a AtomicUsize) -> Self {
+        questions.fetch_add(1, Ordering::Relaxed);
+        Question(questions)
+    }
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Person for Asked {
+    fn confirms<'a>(&'a self, plan: &'a str, word: Option<&'a str>) -> BoxFuture<'a, Result<bool>> {
+        let person = self.person().clone();
+        Box::pin(async move {
+            let Some(person) = person else {
+                return Err(Error::refused(
+                    "it has to be confirmed, and its caller was let go before that could be asked",
+                )
+                .hint("Call it again; nothing was sent."));
+            };
+            let _open = Question::open(&self.questions);
+            person.confirms(plan, word).await
+        })
+    }
+}
