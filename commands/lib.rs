@@ -26,6 +26,7 @@ pub static PRODUCT: Product = Product {
         &cloudflare::CLOUDFLARE,
     ],
     resources: house::resources::RESOURCES,
+    prompts: house::prompts::PROMPTS,
 };
 
 /// Every command there is.

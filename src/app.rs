@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::http::Gateway;
 use crate::paths::Paths;
 use crate::postgres::Cluster;
+use crate::prompt::{Prompt, Step};
 use crate::resource::Resource;
 use crate::store::audit::Recorder;
 use crate::store::{Business, Store};
@@ -41,6 +42,8 @@ pub struct Product {
     pub ecosystems: &'static [&'static Ecosystem],
     /// What of the house can be read by an address.
     pub resources: &'static [Resource],
+    /// What of the house can be started with one choice.
+    pub prompts: &'static [Prompt],
 }
 
 impl Product {
@@ -49,6 +52,21 @@ impl Product {
         let ecosystems = self.ecosystems.iter();
         let theirs = ecosystems.flat_map(|ecosystem| ecosystem.resources);
         self.resources.iter().chain(theirs)
+    }
+
+    /// Everything that can be started with one choice: of the house, then of each ecosystem.
+    pub fn all_prompts(&self) -> impl Iterator<Item = &'static Prompt> {
+        let ecosystems = self.ecosystems.iter();
+        let theirs = ecosystems.flat_map(|ecosystem| ecosystem.prompts);
+        self.prompts.iter().chain(theirs)
+    }
+
+    /// The steps of a prompt: its own, then those that ecosystems add.
+    pub fn steps_of(&self, prompt: &'static Prompt) -> impl Iterator<Item = &'static Step> {
+        let ecosystems = self.ecosystems.iter();
+        let added = ecosystems.flat_map(|ecosystem| ecosystem.steps);
+        let added = added.filter(|(name, _)| *name == prompt.name);
+        prompt.steps.iter().chain(added.map(|(_, step)| step))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::dns;
 use crate::error::Result;
 use crate::http::Service;
+use crate::prompt::{Prompt, Step};
 use crate::resource::Resource;
 use crate::sandbox::{self, Running, Trouble};
 use crate::sync::{Collection, Source};
@@ -25,6 +26,10 @@ pub struct Ecosystem {
     pub group: fn() -> Group,
     /// What of it can be read by an address.
     pub resources: &'static [Resource],
+    /// What of it can be started with one choice.
+    pub prompts: &'static [Prompt],
+    /// What it adds to prompts of the house, by their names.
+    pub steps: &'static [(&'static str, Step)],
     /// What is kept in the store, the one most commands read first.
     pub feeds: &'static [Feed],
     /// What the provider counts its limits by: a location, a realm, a shop.

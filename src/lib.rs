@@ -21,6 +21,7 @@ pub mod paths;
 pub mod people;
 pub mod postgres;
 pub mod project;
+pub mod prompt;
 pub mod resource;
 pub mod runner;
 pub mod sandbox;

@@ -1,9 +1,11 @@
 //! The MCP face through its front door: the built binary, real Postgres, real HTTP, real clients.
 
+mod complete;
 mod ends;
 pub mod house;
 mod keys;
 mod limits;
+mod prompts;
 mod resources;
 pub mod stack;
 mod stdio;

@@ -6,6 +6,7 @@ mod collections;
 mod dns;
 mod lookup;
 mod preview;
+mod prompts;
 mod resources;
 pub mod sandbox;
 mod sync;
@@ -36,6 +37,8 @@ pub static CLOUDFLARE: Ecosystem = Ecosystem {
     service: &SERVICE,
     group,
     resources: resources::RESOURCES,
+    prompts: &[],
+    steps: prompts::STEPS,
     feeds: collections::FEEDS,
     account: |credential| credential.fingerprint(),
     sandbox: Sandbox {

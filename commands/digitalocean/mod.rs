@@ -9,6 +9,7 @@ mod droplet;
 mod droplets;
 mod images;
 pub mod lookup;
+mod prompts;
 mod reboot;
 mod regions;
 mod resources;
@@ -50,6 +51,8 @@ pub static DO: Ecosystem = Ecosystem {
     service: &SERVICE,
     group,
     resources: resources::RESOURCES,
+    prompts: &[],
+    steps: prompts::STEPS,
     feeds: collections::FEEDS,
     // They count by token, and a business has one.
     account: |_| "token".to_owned(),

@@ -13,6 +13,7 @@ pub mod lessons;
 pub mod lookup;
 mod r#move;
 mod pipeline;
+mod prompts;
 mod recommend;
 mod resources;
 pub mod sandbox;
@@ -59,6 +60,8 @@ pub static GHL: Ecosystem = Ecosystem {
     service: &SERVICE,
     group,
     resources: resources::RESOURCES,
+    prompts: prompts::PROMPTS,
+    steps: prompts::STEPS,
     feeds: sync::FEEDS,
     account: |credential| credential.text("location").unwrap_or_default().to_owned(),
     sandbox: Sandbox {

@@ -15,6 +15,7 @@ mod domains;
 mod mx;
 mod names;
 mod plan;
+mod prompts;
 mod resources;
 pub mod sandbox;
 pub mod store;
@@ -58,6 +59,8 @@ pub static GODADDY: Ecosystem = Ecosystem {
     service: &SERVICE,
     group,
     resources: resources::RESOURCES,
+    prompts: &[],
+    steps: prompts::STEPS,
     feeds: &[collections::DOMAINS, collections::ZONES],
     // GoDaddy has no name for an account that a key could tell; a key is one.
     account: |credential| credential.fingerprint(),

@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod job;
 pub mod man;
 pub mod mcp;
+pub mod prompts;
 pub mod quota;
 pub mod resources;
 pub mod sandbox;

@@ -4,10 +4,12 @@
 //! command's help, its schemas are derived from the arguments and the output, its annotations from
 //! the effect.
 
+mod complete;
 pub mod grant;
 pub mod http;
 pub mod keys;
 mod progress;
+mod prompts;
 mod resources;
 mod result;
 mod running;
@@ -20,11 +22,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestMethod,
-    CompleteRequestParams, CompleteResult, ErrorData, GetTaskParams, GetTaskResult, Implementation,
-    ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
-    ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
-    ServerCapabilities, ServerConfig, Tool, UpdateTaskParams,
+    CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams,
+    CompleteResult, ErrorData, GetPromptRequestParams, GetPromptResponse, GetTaskParams,
+    GetTaskResult, Implementation, ListPromptsResult, ListResourceTemplatesResult,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
+    ReadResourceResponse, ServerCapabilities, ServerConfig, Tool, UpdateTaskParams,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
@@ -226,6 +228,8 @@ impl ServerHandler for Server {
             ServerCapabilities::builder()
                 .enable_tools()
                 .enable_resources()
+                .enable_prompts()
+                .enable_completions()
                 .enable_tasks()
                 .build(),
         );
@@ -242,7 +246,7 @@ impl ServerHandler for Server {
         one_page(page)?;
         let grant = grant(&context);
         let mut list = ListToolsResult::with_all_items(self.listed(&grant));
-        list.ttl_ms = u64::try_from(LIST_TTL.as_millis()).ok();
+        list.ttl_ms = Some(millis(LIST_TTL));
         list.cache_scope = Some(CacheScope::Private);
         Ok(list)
     }
@@ -323,22 +327,28 @@ impl ServerHandler for Server {
         self.end_task(&request.task_id, &context).await
     }
 
-    // What is not declared is not there, and says so rather than giving empty lists.
-
     async fn complete(
         &self,
-        _: CompleteRequestParams,
-        _: RequestContext<RoleServer>,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
-        Err(ErrorData::method_not_found::<CompleteRequestMethod>())
+        self.completed(request, &grant(&context)).await
     }
 
     async fn list_prompts(
         &self,
-        _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        page: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        Err(ErrorData::method_not_found::<ListPromptsRequestMethod>())
+        self.prompts(page, &grant(&context))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        Ok(self.prompt(request, &grant(&context))?.into())
     }
 
     async fn list_resources(
@@ -365,6 +375,10 @@ impl ServerHandler for Server {
         let grant = grant(&context);
         Ok(self.read(&request.uri, &grant, &context.ct).await?.into())
     }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Refuses a cursor: nobody was given one.

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::grant::Grant;
-use super::{LIST_TTL, Server, one_page};
+use super::{LIST_TTL, Server, millis, one_page};
 use crate::answer::{Metadata, Source};
 use crate::error::{Error, Kind};
 use crate::resource::{File, Form, Resource};
@@ -146,10 +146,6 @@ fn media(resource: &Resource) -> &'static str {
 
 fn for_both() -> Annotations {
     Annotations::default().with_audience(vec![Role::User, Role::Assistant])
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The data in its format, below what the reader should know of it.

@@ -19,6 +19,7 @@ const ROOMS: &[&str] = &[
     "lookup",
     "who",
     "names",
+    "prompts",
     "resources",
     "zone",
     "changes",
@@ -48,7 +49,7 @@ fn every_file_is_a_command_or_a_room() {
                 _ => leaf[0] == *group && leaf[1].replace('-', "_") == stem,
             });
             let room = if group.is_empty() {
-                ["mod", "resources"].contains(&stem.as_str())
+                ["mod", "prompts", "resources"].contains(&stem.as_str())
             } else {
                 ROOMS.contains(&stem.as_str())
             };

@@ -75,8 +75,6 @@ async fn each_rule_of_the_wire_holds() {
         ),
         ("modern ping", house.modern("ping", json!({})), 404, Some(-32601)),
         ("a method nobody knows", house.modern("tools/dance", json!({})), 404, Some(-32601)),
-        ("prompts, which were not declared", house.modern("prompts/list", json!({})), 404, Some(-32601)),
-        ("legacy prompts", house.legacy("prompts/list", json!({})), 200, Some(-32601)),
         ("a cursor nobody gave", house.modern("tools/list", json!({ "cursor": "x" })), 200, Some(-32602)),
         ("a tool nobody knows", house.modern("tools/call", json!({ "name": "nope" })), 200, Some(-32602)),
         ("legacy, a tool nobody knows", house.legacy("tools/call", json!({ "name": "nope" })), 200, Some(-32602)),
@@ -170,7 +168,7 @@ async fn every_revision_is_greeted() {
         assert_eq!(body["result"]["protocolVersion"], given, "{body}");
         assert_eq!(
             body["result"]["capabilities"],
-            json!({ "extensions": { "io.modelcontextprotocol/tasks": {} }, "resources": {}, "tools": {} })
+            json!({ "completions": {}, "extensions": { "io.modelcontextprotocol/tasks": {} }, "prompts": {}, "resources": {}, "tools": {} })
         );
         assert_eq!(body["result"]["serverInfo"]["name"], "medtainer");
     }
@@ -187,7 +185,7 @@ async fn every_revision_is_greeted() {
     );
     assert_eq!(
         result["capabilities"],
-        json!({ "extensions": { "io.modelcontextprotocol/tasks": {} }, "resources": {}, "tools": {} }),
+        json!({ "completions": {}, "extensions": { "io.modelcontextprotocol/tasks": {} }, "prompts": {}, "resources": {}, "tools": {} }),
         "nothing is declared that is not there"
     );
     assert_eq!(result["resultType"], "complete");
