@@ -1,5 +1,6 @@
 //! The MCP face through its front door: the built binary, real Postgres, real HTTP, real clients.
 
+mod admit;
 mod complete;
 mod ends;
 pub mod house;

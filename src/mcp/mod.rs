@@ -46,7 +46,7 @@ use crate::store::audit::Caller;
 use crate::tree::{self, Group, Leaf};
 use crate::ui::progress::{Nobody, Watcher};
 
-use self::grant::Grant;
+use self::grant::{Grant, Scope};
 use self::progress::Notifier;
 use self::running::Outcome;
 use self::toolset::Offer;
@@ -111,6 +111,21 @@ impl Server {
             ending,
             calls,
         }))
+    }
+
+    /// The process it serves from.
+    pub(crate) fn app(&self) -> &Arc<App> {
+        &self.0.app
+    }
+
+    /// The business it serves where nobody names another.
+    pub(crate) fn own(&self) -> &Business {
+        &self.0.business
+    }
+
+    /// The commands it serves.
+    pub(crate) fn tree(&self) -> &Group {
+        &self.0.tree
     }
 
     /// The tools that are offered, in the order of the tree, as whoever has this grant sees them.
@@ -192,10 +207,31 @@ impl Server {
         }
     }
 
-    /// The path of a tool that whoever has this grant may call, and its command.
-    fn find(&self, grant: &Grant, name: &str) -> Option<(&Vec<&'static str>, &Leaf)> {
-        let path = &self.0.paths[*self.0.by_name.get(name)?];
-        Some((path, self.permitted(grant, path)?))
+    /// The path of a tool that whoever has this grant may call, and its command; else what to tell them,
+    /// which is nothing where they are not to know of it.
+    async fn find(
+        &self,
+        grant: &Grant,
+        name: &str,
+        given: &Map<String, Value>,
+        call: &Invocation,
+    ) -> Result<(&Vec<&'static str>, &Leaf), Option<Answer>> {
+        let path = &self.0.paths[*self.0.by_name.get(name).ok_or(None)?];
+        let leaf = self.0.tree.leaf(path).ok_or(None)?;
+        let refuse =
+            |error| runner::refuse(&self.0.app, path, leaf, given.clone(), error, call.clone());
+        if self.permitted(grant, path).is_none() {
+            // The owner is to see that it was tried.
+            refuse(Error::refused("this tool is not among those of the caller")).await;
+            return Err(None);
+        }
+        if !grant.covers(leaf) {
+            let scope = Scope::of(leaf.effect).as_str();
+            let error = Error::refused(format!("this needs the scope `{scope}`"))
+                .hint("The client can ask its owner for it, by connecting once more.");
+            return Err(Some(refuse(error).await));
+        }
+        Ok((path, leaf))
     }
 
     /// Runs the command at a path with what was given to it.

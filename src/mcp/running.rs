@@ -86,7 +86,10 @@ impl Server {
         call: Invocation,
         gone: &CancellationToken,
     ) -> Option<Outcome> {
-        let (path, leaf) = self.find(grant, name)?;
+        let (path, leaf) = match self.find(grant, name, &given, &call).await {
+            Ok(found) => found,
+            Err(told) => return told.map(Outcome::Answered),
+        };
         let begun = Instant::now();
         let _under_way = self.0.calls.token();
         let (business, cancel) = (call.business.clone(), call.cancel.clone());

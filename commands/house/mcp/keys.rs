@@ -1,13 +1,17 @@
 //! `medtainer mcp keys`: API keys for clients on other machines.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use clap::Args;
 use medtainer_core::cli::Host;
 use medtainer_core::command::{Chore, Effect};
-use medtainer_core::mcp::keys;
+use medtainer_core::mcp::keys::{self, Bounds, Rate, Worst};
+use medtainer_core::mcp::toolset::Toolset;
 use medtainer_core::output::{Column, One, Page, Row, Text};
 use medtainer_core::store::Business;
 use medtainer_core::tree::Group;
+use medtainer_core::values::Span;
 use medtainer_core::{Error, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -39,17 +43,51 @@ pub struct Created {
     name: String,
     /// The key; it is not shown again.
     key: String,
+    /// When it ends by itself.
+    expires_at: Option<DateTime<Utc>>,
 }
 
 impl Row for Created {
-    const COLUMNS: &'static [Column] = &[Column::text("Name", "name"), Column::id("Key", "key")];
+    const COLUMNS: &'static [Column] = &[
+        Column::text("Name", "name"),
+        Column::id("Key", "key"),
+        Column::age("Expires", "expires_at"),
+    ];
 }
 
 /// Make a key and show it once
+///
+/// What is said here is the most the key is good for. A client may take less of it with the headers
+/// `X-Medtainer-Business: NAME`, `X-Medtainer-Tools: ghl,godaddy` and `X-Medtainer-Read-Only: true`, and
+/// never more.
 #[derive(Debug, Args)]
 pub struct Create {
     /// What to call it, such as the machine that will use it
     name: String,
+
+    /// Only these businesses, such as `default,acme`; without it the one that the server serves
+    #[arg(long, value_name = "NAMES")]
+    businesses: Option<String>,
+
+    /// Only these tools: groups such as `ghl,godaddy`, or single ones
+    #[arg(long, value_name = "TOOLS")]
+    tools: Option<String>,
+
+    /// Only tools that read, as `--effects read`
+    #[arg(long, conflicts_with = "effects")]
+    read_only: bool,
+
+    /// The worst its tools may do
+    #[arg(long, value_enum, value_name = "EFFECT", default_value_t = Worst::Destroy)]
+    effects: Worst,
+
+    /// At most so many requests, such as `60/m`: that many at once, then evenly
+    #[arg(long, value_name = "RATE")]
+    rate: Option<Rate>,
+
+    /// Good for so long, such as `90d`; without it until it is revoked
+    #[arg(long, value_name = "SPAN")]
+    expires: Option<Span>,
 }
 
 impl Chore for Create {
@@ -66,13 +104,58 @@ impl Chore for Create {
                     .hint("Name it after its user, as in `medtainer mcp keys create laptop`."),
             );
         }
+        let tree = (host.app.product.tree)();
+        let tools = self.tools.as_deref();
+        let bounds = Bounds {
+            businesses: self.businesses(host).await?,
+            tools: tools.map(|text| Toolset::parse(text, &tree)).transpose()?,
+            worst: match self.read_only {
+                true => Worst::Read,
+                false => self.effects,
+            },
+            rate: self.rate,
+            seconds: self.expires.map(|span| span.duration().as_secs_f64()),
+        };
+        if self.expires.is_some_and(|span| span.duration() > LONGEST) {
+            return Err(Error::usage("a key is good for at most a hundred years")
+                .hint("Leave out `--expires` for one that is good until it is revoked."));
+        }
         let mut conn = keys_connection(host).await?;
-        let key = keys::create(&mut conn, &self.name).await?;
+        let (key, expires_at) = keys::create(&mut conn, &self.name, &bounds).await?;
         host.printer.say("Keep it safe: it cannot be shown again.");
         Ok(One(Created {
             name: self.name.clone(),
             key,
+            expires_at,
         }))
+    }
+}
+
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
+
+impl Create {
+    /// The businesses it is for, all of which are there: one that is misspelt would be a key for nothing.
+    async fn businesses(&self, host: &Host) -> Result<Option<Vec<Business>>> {
+        let Some(names) = self.businesses.as_deref() else {
+            return Ok(None);
+        };
+        host.app
+            .ensure_database(&|text| host.printer.say(text))
+            .await?;
+        let mut all = Vec::new();
+        for name in names.split(',').map(str::trim) {
+            let business: Business = name.parse()?;
+            let desk = host.app.desk(&business).await?;
+            if !business.is_default() && desk.store.versions().await?.0.is_none() {
+                return Err(
+                    Error::not_found(format!("there is no business `{business}`")).hint(format!(
+                        "`medtainer --business {business} sync status` would begin one."
+                    )),
+                );
+            }
+            all.push(business);
+        }
+        Ok(Some(all))
     }
 }
 
@@ -81,9 +164,21 @@ impl Chore for Create {
 pub struct Known {
     /// What the owner calls it.
     id: String,
+    /// `valid`, `expired` or `revoked`.
+    state: &'static str,
+    /// The businesses it may work for; null is the one of the server it is shown to.
+    businesses: Option<Vec<String>>,
+    /// Its tools; null is all.
+    tools: Option<Vec<String>>,
+    /// The worst they may do: `read`, `write` or `destroy`.
+    effects: String,
+    /// How often it may call; null is as often as it likes.
+    rate: Option<String>,
+    /// When it ends by itself.
+    expires_at: Option<DateTime<Utc>>,
     /// When it was made.
     created_at: DateTime<Utc>,
-    /// When it was last used.
+    /// When it was last used, to the minute.
     last_used_at: Option<DateTime<Utc>>,
     /// When it was revoked.
     revoked_at: Option<DateTime<Utc>>,
@@ -92,13 +187,18 @@ pub struct Known {
 impl Row for Known {
     const COLUMNS: &'static [Column] = &[
         Column::id("Name", "id"),
-        Column::age("Made", "created_at"),
+        Column::text("State", "state"),
+        Column::list("Businesses", "businesses"),
+        Column::list("Tools", "tools"),
+        Column::text("Effects", "effects"),
+        Column::text("Rate", "rate"),
+        Column::age("Expires", "expires_at"),
         Column::age("Last used", "last_used_at"),
-        Column::age("Revoked", "revoked_at"),
+        Column::age("Made", "created_at"),
     ];
 }
 
-/// List the keys, revoked ones too
+/// List the keys and the most each is good for, revoked ones too
 #[derive(Debug, Args)]
 pub struct List;
 
@@ -109,7 +209,17 @@ impl Chore for List {
     async fn run(&self, host: &Host) -> Result<Self::Output> {
         let mut conn = keys_connection(host).await?;
         let known = keys::list(&mut conn).await?.into_iter().map(|key| Known {
+            state: match () {
+                () if key.revoked_at.is_some() => "revoked",
+                () if key.expired => "expired",
+                () => "valid",
+            },
             id: key.name,
+            rate: key.bounds.rate().map(|rate| rate.to_string()),
+            businesses: key.bounds.businesses,
+            tools: key.bounds.tools,
+            effects: key.bounds.effect.unwrap_or_else(|| "destroy".to_owned()),
+            expires_at: key.expires_at,
             created_at: key.created_at,
             last_used_at: key.last_used_at,
             revoked_at: key.revoked_at,
@@ -118,7 +228,7 @@ impl Chore for List {
     }
 }
 
-/// Make a key useless at once
+/// Make a key useless, within a second on every server
 #[derive(Debug, Args)]
 pub struct Revoke {
     /// Its name

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 
 use clap::Args;
-use medtainer_core::Result;
 use medtainer_core::cli::{Host, write_stdout};
 use medtainer_core::command::{Chore, Effect};
 use medtainer_core::mcp::http::{Listen, Origin, PublicUrl, serve};
-use medtainer_core::mcp::keys;
+use medtainer_core::mcp::keys::{self, Key};
 use medtainer_core::output::Text;
 use medtainer_core::store::Business;
+use medtainer_core::{Error, Result};
 use serde_json::json;
 
 use super::Tooling;
@@ -17,8 +17,8 @@ use super::keys::keys_connection;
 
 /// Serve the tools over HTTP at /mcp until told to end
 ///
-/// Prints one line of JSON when it listens. On a loopback address no key is needed; on any other,
-/// every request needs one: make it with `medtainer mcp keys create NAME`.
+/// Prints one line of JSON when it listens. On a loopback address no key is needed, unless with `--auth`;
+/// on any other, every request needs one: make it with `medtainer mcp keys create NAME`.
 #[derive(Debug, Args)]
 pub struct Serve {
     /// Where to listen
@@ -50,6 +50,14 @@ pub struct Serve {
     #[arg(long)]
     trust_proxy: bool,
 
+    /// Let nobody call without a credential, not even from this machine
+    #[arg(long)]
+    auth: bool,
+
+    /// Let everybody on this machine call; refused where others could
+    #[arg(long, conflicts_with = "auth")]
+    no_auth: bool,
+
     #[command(flatten)]
     tooling: Tooling,
 }
@@ -60,6 +68,16 @@ impl Chore for Serve {
     const SERVES: bool = true;
 
     async fn run(&self, host: &Host) -> Result<Self::Output> {
+        let reached = match &self.public_url {
+            Some(url) => Some(url.to_string()),
+            None => (!self.listen.ip().is_loopback()).then(|| self.listen.to_string()),
+        };
+        if let Some(to) = reached.filter(|_| self.no_auth) {
+            return Err(Error::usage(format!(
+                "`--no-auth` would open `{to}` to the network"
+            ))
+            .hint("Listen on 127.0.0.1 without `--public-url`, or leave it out and make a key with `medtainer mcp keys create NAME`."));
+        }
         let business = host.invocation()?.business;
         let server = self.tooling.server(host, business.clone())?;
         open(host, &business).await?;
@@ -68,16 +86,13 @@ impl Chore for Serve {
             origins: self.origin.clone(),
             public_url: self.public_url.clone(),
             trust_proxy: self.trust_proxy,
+            auth: self.auth,
             ..Listen::at(self.listen)
         };
         let bound = listen.bind().await?;
-        if !bound.address.ip().is_loopback() {
+        if listen.needs_credentials(bound.address) {
             let mut conn = keys_connection(host).await?;
-            if !keys::list(&mut conn)
-                .await?
-                .iter()
-                .any(|key| key.revoked_at.is_none())
-            {
+            if !keys::list(&mut conn).await?.iter().any(Key::is_valid) {
                 host.printer.warn("there is no API key yet, so nobody can connect; `medtainer mcp keys create NAME` makes one");
             }
         }

@@ -1,86 +1,341 @@
-//! Who may pass: a valid key, or nobody in particular where none is needed.
+//! Who may pass, and with how much: a valid key, or nobody in particular where none is needed.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::app::App;
-use crate::error::{Kind, Result};
-use crate::mcp::grant::Grant;
-use crate::mcp::keys;
-use crate::store::{Business, needs_migration};
+use crate::error::{Error, Kind, Result};
+use crate::mcp::Server;
+use crate::mcp::grant::{Grant, Narrowing};
+use crate::mcp::keys::{Guard, Pass};
+use crate::mcp::toolset::Toolset;
+use crate::store::Business;
 
-/// What stands before the tools.
+/// What stands before the tools. Cheap to clone.
 #[derive(Clone)]
-pub struct Door {
-    /// Where keys are kept.
-    pub app: Arc<App>,
-    /// Whether nobody passes without a credential.
-    pub required: bool,
+pub struct Door(Arc<Inner>);
+
+struct Inner {
+    server: Server,
+    required: bool,
+    keys: Guard,
+    // Businesses besides the server's own that are known to be there.
+    there: Mutex<HashSet<Business>>,
 }
 
-/// Lets a request pass that has a valid key, or needs none.
-pub(super) async fn admit(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    match presented(request.headers()) {
-        Some(key) => match name_of(&door.app, &key).await {
-            Ok(Some(name)) => {
-                request.extensions_mut().insert(keys::grant(name));
-                next.run(request).await
-            }
-            Ok(None) => refused("the API key is not valid", "Bearer error=\"invalid_token\""),
-            Err(_) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "keys cannot be checked: the database does not answer\n",
-            )
-                .into_response(),
-        },
-        None if door.required => refused("this server needs an API key", "Bearer"),
-        None => {
-            request.extensions_mut().insert(Grant::local());
-            next.run(request).await
+impl Door {
+    /// The door of a server; whether nobody passes without a credential.
+    pub fn new(server: Server, required: bool) -> Self {
+        Door(Arc::new(Inner {
+            keys: Guard::new(server.app().clone()),
+            server,
+            required,
+            there: Mutex::default(),
+        }))
+    }
+}
+
+/// Why a request does not pass.
+struct Refusal {
+    status: StatusCode,
+    why: String,
+    challenge: Option<&'static str>,
+    retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, why: impl Into<String>) -> Self {
+        Refusal {
+            status,
+            why: why.into(),
+            challenge: None,
+            retry_after: None,
+        }
+    }
+
+    /// No credential that opens anything was shown.
+    fn unknown(why: &str, challenge: &'static str) -> Self {
+        let why =
+            format!("{why}; `medtainer mcp keys create NAME` makes a key, send it as `X-API-Key`");
+        Refusal {
+            challenge: Some(challenge),
+            ..Refusal::new(StatusCode::UNAUTHORIZED, why)
         }
     }
 }
 
-fn presented(headers: &HeaderMap) -> Option<String> {
-    let text = |name: &str| {
-        headers
-            .get(name)
-            .map(|value| value.to_str().unwrap_or_default())
-    };
-    if let Some(key) = text("x-api-key") {
-        return Some(key.to_owned());
+/// What is wrong with the request, in the words of the error.
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let status = match error.kind() {
+            Kind::Usage => StatusCode::BAD_REQUEST,
+            Kind::Refused | Kind::NotFound => StatusCode::FORBIDDEN,
+            Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let mut why = error.message().to_owned();
+        if let Some(hint) = error.hint_text() {
+            why = format!("{why}\n{hint}");
+        }
+        Refusal::new(status, why)
     }
-    let authorization = text(header::AUTHORIZATION.as_str())?;
-    let (scheme, key) = authorization.split_once(' ').unwrap_or((authorization, ""));
-    // A credential of another kind is one that is not valid, not one that is not there.
-    Some(if scheme.eq_ignore_ascii_case("bearer") {
-        key.trim().to_owned()
-    } else {
-        String::new()
-    })
 }
 
-async fn name_of(app: &App, key: &str) -> Result<Option<String>> {
-    let desk = app.desk(&Business::default()).await?;
-    let check = async || -> Result<Option<String>> {
-        let mut conn = desk.store.acquire().await?;
-        keys::check(&mut conn, key).await
-    };
-    match check().await {
-        // The server may work for another business, and this one's tables not be there yet.
-        Err(error) if needs_migration(&error) => desk.store.prepare().await?,
-        Err(error) if error.kind() == Kind::Unavailable => app.ensure_database(&|_| {}).await?,
-        done => return done,
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, format!("{}\n", self.why)).into_response();
+        let headers = response.headers_mut();
+        if let Some(challenge) = self.challenge {
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(challenge),
+            );
+        }
+        if let Some(wait) = self.retry_after {
+            let seconds = (wait.as_secs_f64().ceil() as u64).max(1);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
-    check().await
 }
 
-fn refused(why: &str, challenge: &'static str) -> Response {
-    let challenge = [(header::WWW_AUTHENTICATE, challenge)];
-    let text = format!("{why}; `medtainer mcp keys create NAME` makes one, send it as X-API-Key\n");
-    (StatusCode::UNAUTHORIZED, challenge, text).into_response()
+/// Lets a request pass that shows a valid credential, or needs none, with what it may do.
+pub(super) async fn admit(State(door): State<Door>, mut request: Request, next: Next) -> Response {
+    match door.grant(request.method(), request.headers()).await {
+        Ok(grant) => {
+            request.extensions_mut().insert(grant);
+            next.run(request).await
+        }
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+impl Door {
+    async fn grant(&self, method: &Method, headers: &HeaderMap) -> Result<Grant, Refusal> {
+        let grant = match presented(headers)? {
+            Some(credential) => self.holder(&credential, method == Method::POST).await?,
+            None => {
+                if let Some(name) = misspelt(headers) {
+                    return Err(self.misspelt(name));
+                }
+                if self.0.required {
+                    return Err(Refusal::unknown("this server needs a credential", "Bearer"));
+                }
+                Grant::local()
+            }
+        };
+        let narrowing = narrowing(headers, &self.0.server)?;
+        let own = self.0.server.own();
+        let grant = grant.narrowed(narrowing, own)?;
+        if let Some(business) = grant.business.as_ref().filter(|business| *business != own) {
+            self.exists(business).await?;
+        }
+        Ok(grant)
+    }
+
+    async fn holder(&self, credential: &str, counts: bool) -> Result<Grant, Refusal> {
+        match self.0.keys.admit(credential, counts).await {
+            Ok(Pass::Valid(grant)) => Ok(grant),
+            Ok(Pass::TooOften(wait)) => Err(Refusal {
+                retry_after: Some(wait),
+                ..Refusal::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "this key has used up its calls for now; `Retry-After` says for how many seconds",
+                )
+            }),
+            Ok(Pass::Invalid) => Err(Refusal::unknown(
+                "the credential is not valid",
+                "Bearer error=\"invalid_token\"",
+            )),
+            Err(error) => {
+                tracing::warn!(kind = %error.kind(), "a key could not be checked");
+                Err(Refusal::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "credentials cannot be checked: the database does not answer",
+                ))
+            }
+        }
+    }
+
+    /// A header that is not quite the one for keys opens nothing, and is not as if it were not there
+    /// either: who sends it believes to be bounded by a key.
+    fn misspelt(&self, name: &HeaderName) -> Refusal {
+        let why = format!(
+            "there is no header `{name}`: a key is sent as `X-API-Key`, or as `Authorization: Bearer KEY`"
+        );
+        match self.0.required {
+            true => Refusal {
+                challenge: Some("Bearer"),
+                ..Refusal::new(StatusCode::UNAUTHORIZED, why)
+            },
+            false => Refusal::new(StatusCode::BAD_REQUEST, why),
+        }
+    }
+
+    /// A business is made by its owner, not by whoever names it.
+    async fn exists(&self, business: &Business) -> Result<(), Refusal> {
+        let there = || self.0.there.lock().unwrap_or_else(PoisonError::into_inner);
+        if there().contains(business) {
+            return Ok(());
+        }
+        let desk = self.0.server.app().desk(business).await?;
+        match desk.store.versions().await?.0 {
+            Some(_) => {
+                there().insert(business.clone());
+                Ok(())
+            }
+            None => Err(
+                Error::not_found(format!("there is no business `{business}`"))
+                    .hint(format!(
+                        "`medtainer --business {business} ghl sync` would begin one."
+                    ))
+                    .into(),
+            ),
+        }
+    }
+}
+
+const KEY: &str = "x-api-key";
+
+/// The credential that is shown. One of another kind is one that is not valid, not one that is not
+/// there; and of two different ones neither is chosen.
+fn presented(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let bearer = |value: &HeaderValue| {
+        let value = text(value);
+        let (scheme, credential) = value.split_once(' ').unwrap_or((&value, ""));
+        match scheme.eq_ignore_ascii_case("bearer") {
+            true => credential.trim().to_owned(),
+            false => String::new(),
+        }
+    };
+    let keys = headers.get_all(KEY).iter().map(text);
+    let tokens = headers.get_all(header::AUTHORIZATION).iter().map(bearer);
+    let mut shown: Vec<String> = keys.chain(tokens).collect();
+    shown.dedup();
+    if shown.len() > 1 {
+        return Err(Refusal::unknown(
+            "the request shows two different credentials",
+            "Bearer error=\"invalid_request\"",
+        ));
+    }
+    Ok(shown.pop())
+}
+
+/// A header that was probably meant to hold a key.
+fn misspelt(headers: &HeaderMap) -> Option<&HeaderName> {
+    let meant = |name: &&HeaderName| {
+        let bare: String = name.as_str().split(['-', '_']).collect();
+        let of_a_key = ["apikey", "apitoken", "mcpkey", "mcptoken", "medtainerkey"];
+        of_a_key.iter().any(|word| bare.contains(word))
+            || [
+                "xkey",
+                "xtoken",
+                "xauthtoken",
+                "xaccesstoken",
+                "authorisation",
+                "xauthorization",
+            ]
+            .contains(&bare.as_str())
+            || strsim::damerau_levenshtein(&bare, "xapikey") <= 2
+    };
+    headers.keys().filter(|name| *name != KEY).find(meant)
+}
+
+const OURS: &str = "x-medtainer-";
+const BUSINESS: &str = "x-medtainer-business";
+const TOOLS: &str = "x-medtainer-tools";
+const READ_ONLY: &str = "x-medtainer-read-only";
+
+/// What the request wants less of. Whatever is not understood refuses: a bound that is not applied would
+/// be one that its sender relies on.
+fn narrowing(headers: &HeaderMap, server: &Server) -> Result<Narrowing> {
+    let mut by = Narrowing::default();
+    for name in headers.keys().map(HeaderName::as_str) {
+        if !name.starts_with(OURS) {
+            continue;
+        }
+        let known = "The headers are `X-Medtainer-Business: NAME`, `X-Medtainer-Tools: ghl,godaddy` and `X-Medtainer-Read-Only: true`, each once.";
+        let wrong = |what: &str| Error::usage(format!("the header `{name}` {what}")).hint(known);
+        let mut values = headers.get_all(name).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return Err(wrong("is there twice"));
+        };
+        let value = value.to_str().map(str::trim).unwrap_or_default();
+        match name {
+            BUSINESS => by.business = Some(value.parse()?),
+            TOOLS => by.tools = Some(Toolset::parse(value, server.tree())?),
+            READ_ONLY => {
+                by.read_only = match value {
+                    "true" => true,
+                    "false" => false,
+                    _ => return Err(wrong("is `true` or `false`")),
+                }
+            }
+            _ => return Err(wrong("is not known")),
+        }
+    }
+    Ok(by)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_meant_for_a_key_are_known_from_those_that_are_not() {
+        let found = |name: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(
+                HeaderName::try_from(name).unwrap(),
+                HeaderValue::from_static("x"),
+            );
+            misspelt(&headers).is_some()
+        };
+        for name in [
+            "X-Api-Keys",
+            "Api-Key",
+            "ApiKey",
+            "X-MCP-Key",
+            "X-APIKey",
+            "x_api_key",
+            "X-Api-Kye",
+            "X-Key",
+            "X-Medtainer-Key",
+            "X-Medtainer-Api-Key",
+            "X-Api-Token",
+            "Authorisation",
+            "X-Auth-Token",
+        ] {
+            assert!(found(name), "{name}");
+        }
+        for name in [
+            "X-API-Key",
+            "Authorization",
+            "Accept",
+            "Host",
+            "User-Agent",
+            "Sec-WebSocket-Key",
+            "Idempotency-Key",
+            "X-Forwarded-For",
+            "X-Real-IP",
+            "X-Request-Id",
+            "Mcp-Session-Id",
+            "Mcp-Param-Value",
+            "Cookie",
+            "Cf-Access-Client-Id",
+            "X-Medtainer-Tools",
+            "Origin",
+            "Traceparent",
+            "Keep-Alive",
+            "X-Amzn-Trace-Id",
+        ] {
+            assert!(!found(name), "{name}");
+        }
+    }
 }

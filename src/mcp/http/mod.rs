@@ -53,6 +53,8 @@ pub struct Listen {
     pub trust_proxy: bool,
     /// Its bounds.
     pub limits: Limits,
+    /// Whether nobody passes without a credential even on loopback; beyond it nobody ever does.
+    pub auth: bool,
 }
 
 /// A bound server, not yet serving.
@@ -72,8 +74,14 @@ impl Listen {
             origins: Vec::new(),
             public_url: None,
             trust_proxy: false,
+            auth: false,
             limits: Limits::default(),
         }
+    }
+
+    /// Whether nobody passes without a credential, where this is the address.
+    pub fn needs_credentials(&self, bound: SocketAddr) -> bool {
+        self.auth || self.public_url.is_some() || !bound.ip().is_loopback()
     }
 
     /// Takes the port.
@@ -114,10 +122,10 @@ pub async fn serve(
     let stack = Stack {
         handler: server.clone(),
         listen: listen.clone(),
-        door: Some(Door {
-            app: app.clone(),
-            required: !bound.address.ip().is_loopback(),
-        }),
+        door: Some(Door::new(
+            server.clone(),
+            listen.needs_credentials(bound.address),
+        )),
         beside: axum::Router::new()
             .route("/health", get(|| async { "ok\n" }))
             .route("/ready", get(ready).with_state((app, business))),
