@@ -4,6 +4,7 @@
 mod deaths;
 mod handles;
 mod owners;
+mod stdio;
 mod tasks;
 
 use std::sync::Arc;

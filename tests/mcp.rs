@@ -9,6 +9,6 @@ mod limits;
 mod prompts;
 mod resources;
 pub mod stack;
-mod stdio;
+pub mod stdio;
 mod tools;
 mod wire;

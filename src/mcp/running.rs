@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use rmcp::model::{CallToolResult, ContentBlock};
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::to_raw_value;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -47,10 +47,17 @@ pub struct Handle {
 }
 
 impl Handle {
+    /// The envelope for now.
+    pub fn json(&self) -> Result<String> {
+        let shown = Shown::of((*self.job).clone())?;
+        let data = to_raw_value(&shown)
+            .map_err(|e| Error::internal("a job could not be written as JSON").because(e))?;
+        Ok(answer::running(&data, &self.metadata))
+    }
+
     /// The result of the call for now.
-    pub fn result(self) -> Result<CallToolResult> {
-        let shown = Shown::of(*self.job)?;
-        let so_far = shown.progress.as_ref().map_or_else(String::new, |step| {
+    pub fn result(&self) -> Result<CallToolResult> {
+        let so_far = self.job.step().map_or_else(String::new, |step| {
             let of = step.total.map(|total| format!(" of {total}"));
             let of = of.unwrap_or_default();
             format!(" So far: {}{of} ({}).", step.done, step.message)
@@ -59,19 +66,13 @@ impl Handle {
             "`{}` takes longer and runs on as job {id}.{so_far} Nothing has to be called again: `job_wait` \
              with {{\"id\": \"{id}\"}} waits for its result, `job_get` looks how far it is, `job_cancel` ends it. \
              The result is kept for a day after the end.",
-            shown.command,
-            id = shown.id,
+            self.job.command.join(" "),
+            id = self.job.id,
         );
-        let envelope = answer::running(&raw(&shown)?, &self.metadata);
         let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
-        result.structured_content = serde_json::from_str(&envelope).ok();
+        result.structured_content = serde_json::from_str(&self.json()?).ok();
         Ok(result)
     }
-}
-
-fn raw(shown: &Shown) -> Result<Box<RawValue>> {
-    to_raw_value(shown)
-        .map_err(|e| Error::internal("a job could not be written as JSON").because(e))
 }
 
 impl Server {

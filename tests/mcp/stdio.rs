@@ -10,7 +10,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 
 use super::house::{Home, MODERN, with_meta};
 
-struct Session {
+pub struct Session {
     child: Child,
     input: Option<ChildStdin>,
     output: Lines<BufReader<ChildStdout>>,
@@ -18,8 +18,12 @@ struct Session {
 
 impl Session {
     fn start(home: &Home) -> Self {
+        Session::begin(home, &["--sandbox", "-v", "mcp", "stdio"])
+    }
+
+    pub fn begin(home: &Home, words: &[&str]) -> Self {
         let mut child = home
-            .command(&["--sandbox", "-v", "mcp", "stdio"])
+            .command(words)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -33,7 +37,7 @@ impl Session {
         }
     }
 
-    async fn say(&mut self, message: Value) {
+    pub async fn say(&mut self, message: Value) {
         self.input
             .as_mut()
             .unwrap()
@@ -43,7 +47,7 @@ impl Session {
     }
 
     /// The next line, which has to be a message.
-    async fn hear(&mut self) -> Option<Value> {
+    pub async fn hear(&mut self) -> Option<Value> {
         let line = tokio::time::timeout(Duration::from_secs(60), self.output.next_line())
             .await
             .expect("it answers")
@@ -54,7 +58,7 @@ impl Session {
         Some(message)
     }
 
-    async fn ask(&mut self, id: u32, method: &str, params: Value) -> Value {
+    pub async fn ask(&mut self, id: u32, method: &str, params: Value) -> Value {
         self.say(json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }))
             .await;
         loop {
@@ -65,7 +69,7 @@ impl Session {
         }
     }
 
-    async fn greet(&mut self) {
+    pub async fn greet(&mut self) {
         let hello = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
         let answer = self.ask(0, "initialize", hello).await;
         assert_eq!(answer["result"]["protocolVersion"], "2025-11-25");
@@ -74,7 +78,7 @@ impl Session {
     }
 
     /// Closes its input, hears it out, and returns the exit code and what it still said.
-    async fn close(mut self) -> (Option<i32>, Vec<Value>) {
+    pub async fn close(mut self) -> (Option<i32>, Vec<Value>) {
         drop(self.input.take());
         let mut rest = Vec::new();
         while let Some(message) = self.hear().await {
