@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use uuid::Uuid;
 
-use super::store::{self, Call, Held, Me, State};
+use super::store::{self, Call, Held, Job, Me, State};
 use super::watch::{self, Runs, Seen};
 use crate::answer::{Answer, Metadata};
 use crate::app::App;
@@ -105,22 +105,26 @@ impl Jobs {
     }
 
     /// Writes a call down as a job of this process; its number in the audit trail is drawn if it was not.
+    ///
+    /// The call may be drawing it at this moment: then it has to go on for this to end.
     pub async fn open(
         &self,
         business: &Business,
         call: &Call,
         execution: &OnceCell<i64>,
-    ) -> Result<Started> {
+    ) -> Result<(Started, Job)> {
         let site = self.site(business).await?;
         let held = Held {
             id: Uuid::new_v4(),
             claim: Uuid::new_v4(),
         };
-        let open = async || -> Result<i64> {
+        let open = async || -> Result<Job> {
             let mut conn = site.store.acquire().await?;
-            store::open(&mut conn, held, call, &site.me, execution.get().copied()).await
+            let drawn = execution.get_or_try_init(|| audit::draw(&mut conn)).await?;
+            store::open(&mut conn, held, call, &site.me, *drawn).await?;
+            super::found(&mut conn, None, &held.id.to_string(), false).await
         };
-        let drawn = match open().await {
+        let job = match open().await {
             Err(error) if needs_migration(&error) => {
                 site.store.prepare().await?;
                 open().await?
@@ -132,13 +136,12 @@ impl Jobs {
             }
             done => done?,
         };
-        // A call that drew its own meanwhile keeps it; then the row names one that is not there.
-        execution.set(drawn).ok();
-        Ok(Started {
+        let started = Started {
             site,
             held,
             repeatable: call.repeatable,
-        })
+        };
+        Ok((started, job))
     }
 
     /// Works on a job, beside everything else, until its end is written down.
@@ -160,11 +163,6 @@ impl Jobs {
 }
 
 impl Started {
-    /// What it is known by.
-    pub fn id(&self) -> Uuid {
-        self.held.id
-    }
-
     /// It was answered before anybody had to be told that it is a job.
     pub async fn drop(self) {
         let done = async {

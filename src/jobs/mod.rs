@@ -39,6 +39,10 @@ const FAREWELL: Duration = Duration::from_secs(8);
 /// is the person at this machine who asks.
 pub async fn get(store: &Store, owner: Option<&str>, id: &str) -> Result<Job> {
     let mut conn = store.acquire().await?;
+    let job = found(&mut conn, owner, id, true).await?;
+    if job.state() != State::Waiting {
+        return Ok(job);
+    }
     settle::settle(&mut conn, store.business()).await?;
     found(&mut conn, owner, id, true).await
 }
@@ -57,6 +61,10 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Job>> {
     let mut conn = store.acquire().await?;
+    let jobs = store::list(&mut conn, owner, older_than, limit).await?;
+    if jobs.iter().all(|job| job.state() != State::Waiting) {
+        return Ok(jobs);
+    }
     settle::settle(&mut conn, store.business()).await?;
     store::list(&mut conn, owner, older_than, limit).await
 }

@@ -23,9 +23,7 @@ const DEATHS: i32 = 3;
 const OPEN: &str = "\
 insert into jobs (id, owner, principal, command, effect, repeatable, arguments, claim, claimed_by, lease_until,
                   execution_id)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp() + make_interval(secs => $10),
-        coalesce($11, nextval(pg_get_serial_sequence('tool_executions', 'id'))))
-returning execution_id";
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp() + make_interval(secs => $10), $11)";
 
 const BEAT: &str = "\
 update jobs
@@ -85,6 +83,10 @@ const CANCEL: &str = "\
 update jobs set cancel_asked_at = clock_timestamp()
  where number = $1 and state = 'running' and cancel_asked_at is null";
 
+const IS_QUIET: &str = "\
+select not exists (select from jobs where state = 'running' and lease_until <= clock_timestamp())
+   and not exists (select from jobs where state <> 'running' and expires_at <= clock_timestamp())";
+
 const FORGET: &str = "\
 delete from jobs
  where number in (select number from jobs where state <> 'running' and expires_at <= clock_timestamp()
@@ -122,6 +124,7 @@ pub const STATEMENTS: &[(&str, &str)] = &[
     ("jobs::DEAD", DEAD),
     ("jobs::BURY", BURY),
     ("jobs::CANCEL", CANCEL),
+    ("jobs::IS_QUIET", IS_QUIET),
     ("jobs::FORGET", FORGET),
     ("jobs::BY_ID", BY_ID),
     ("jobs::STANDING", STANDING),
@@ -269,6 +272,17 @@ impl Job {
         }
     }
 
+    /// The same job, which has come further than its row says.
+    #[must_use]
+    pub fn at(mut self, step: Option<Step>) -> Self {
+        if let Some(step) = step {
+            self.step_done = i64::try_from(step.done).ok();
+            self.step_total = step.total.and_then(|total| i64::try_from(total).ok());
+            self.step_message = Some(step.message);
+        }
+        self
+    }
+
     /// How far its work is, where that is known.
     pub fn step(&self) -> Option<Step> {
         Some(Step {
@@ -279,18 +293,18 @@ impl Job {
     }
 }
 
-/// Writes a job down as this process's own; returns its row in the audit trail, the one given or a new one.
+/// Writes a job down as this process's own.
 pub(super) async fn open(
     conn: &mut PgConnection,
     held: Held,
     call: &Call,
     me: &Me,
-    execution: Option<i64>,
-) -> Result<i64> {
+    execution: i64,
+) -> Result<()> {
     let arguments = call
         .repeatable
         .then(|| Value::Object(call.arguments.clone()).to_string());
-    Ok(sqlx::query_scalar(OPEN)
+    sqlx::query(OPEN)
         .bind(held.id)
         .bind(&call.owner)
         .bind(&call.principal)
@@ -302,8 +316,9 @@ pub(super) async fn open(
         .bind(&me.name)
         .bind(me.lease.as_secs_f64())
         .bind(execution)
-        .fetch_one(conn)
-        .await?)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Says that its process lives, and how far it is; tells whether it is to end, or `None` where it was taken
@@ -405,6 +420,11 @@ pub(super) async fn bury(
 pub(super) async fn cancel(conn: &mut PgConnection, number: i64) -> Result<()> {
     sqlx::query(CANCEL).bind(number).execute(conn).await?;
     Ok(())
+}
+
+/// Whether nobody died and nothing has expired.
+pub(super) async fn is_quiet(conn: &mut PgConnection) -> Result<bool> {
+    Ok(sqlx::query_scalar(IS_QUIET).fetch_one(conn).await?)
 }
 
 /// Forgets some of what has expired; tells how many.

@@ -69,7 +69,12 @@ impl Seen {
         }
     }
 
-    /// The newest step, once.
+    /// The newest step that is not written down yet.
+    pub fn latest(&self) -> Option<Step> {
+        lock(&self.latest).clone()
+    }
+
+    /// The same, to write it down.
     pub(super) fn take(&self) -> Option<Step> {
         lock(&self.latest).take()
     }
@@ -124,6 +129,9 @@ pub(super) async fn watch(site: Site, runs: Arc<dyn Runs>) {
 async fn look(site: &Site, runs: &Arc<dyn Runs>, own: &mut tokio::task::JoinSet<()>) -> Result<()> {
     while own.try_join_next().is_some() {}
     let mut conn = site.store.acquire().await?;
+    if store::is_quiet(&mut conn).await? {
+        return Ok(());
+    }
     settle::settle(&mut conn, site.store.business()).await?;
     while store::forget(&mut conn).await? > 0 {}
     while own.len() < AT_ONCE {

@@ -19,7 +19,7 @@ use crate::answer::{self, Answer, Metadata};
 use crate::command::{Effect, Pace};
 use crate::context::Invocation;
 use crate::error::{Error, Result};
-use crate::jobs::{self, Call, Job, Runs, Seen, Shown, Started, Work};
+use crate::jobs::{Call, Job, Runs, Seen, Shown, Started, Work};
 use crate::store::Business;
 use crate::tree;
 use crate::ui::person::Person;
@@ -127,7 +127,7 @@ impl Server {
             ..call
         };
         // Before it begins, so that nothing it does is without its row, whatever becomes of this process.
-        let mut started = match leaf.pace {
+        let opened = match leaf.pace {
             Pace::Long => self.open(&business, &job, &execution).await,
             Pace::Prompt | Pace::AsTold => None,
         };
@@ -141,30 +141,33 @@ impl Server {
         };
         tokio::select! {
             biased;
-            answer = &mut work => return Some(answered(answer, started).await),
+            answer = &mut work => return Some(answered(answer, opened).await),
             () = gone.cancelled() => {
                 cancel.cancel();
-                return Some(answered(work.await, started).await);
+                return Some(answered(work.await, opened).await);
             }
-            () = self.0.ending.cancelled(), if started.is_some() => {}
+            () = self.0.ending.cancelled(), if opened.is_some() => {}
             () = time_is_up => {}
         }
-        if started.is_none() {
-            started = self.open(&business, &job, &execution).await;
-        }
-        let standing = match &started {
-            Some(started) => self.standing(&business, &grant.owner, started).await.ok(),
-            None => None,
-        };
-        let (started, job) = match (started, standing) {
-            (Some(started), Some(job)) => (started, job),
-            // What cannot be written down is waited for, as long as its client does.
-            (started, _) => {
-                let answer = self.through(work, cancel, gone).await;
-                return Some(answered(answer, started).await);
+        let opened = match opened {
+            Some(opened) => Some(opened),
+            None => {
+                let opening = self.open(&business, &job, &execution);
+                tokio::pin!(opening);
+                tokio::select! {
+                    biased;
+                    answer = &mut work => return Some(answered(answer, opening.await).await),
+                    opened = &mut opening => opened,
+                }
             }
         };
+        let Some((started, job)) = opened else {
+            // What cannot be written down is waited for, as long as its client does.
+            let answer = self.through(work, cancel, gone).await;
+            return Some(Outcome::Answered(answer));
+        };
         self.watch(&business).await;
+        let job = Box::new(job.at(seen.latest()));
         seen.let_go();
         if let Some(asked) = &asked {
             asked.leave();
@@ -176,7 +179,6 @@ impl Server {
             execution_id: job.execution_id,
             ..Metadata::default()
         };
-        let job = Box::new(job);
         Some(Outcome::Running(Handle { job, metadata }))
     }
 
@@ -205,19 +207,14 @@ impl Server {
         business: &Business,
         job: &Call,
         execution: &OnceCell<i64>,
-    ) -> Option<Started> {
+    ) -> Option<(Started, Job)> {
         match self.0.jobs.open(business, job, execution).await {
-            Ok(started) => Some(started),
+            Ok(opened) => Some(opened),
             Err(error) => {
                 tracing::warn!(%error, "a call could not be written down as a job");
                 None
             }
         }
-    }
-
-    async fn standing(&self, business: &Business, owner: &str, started: &Started) -> Result<Job> {
-        let desk = self.0.app.desk(business).await?;
-        jobs::standing(&desk.store, Some(owner), &started.id().to_string()).await
     }
 
     /// Goes on with the jobs of a business that nobody works on.
@@ -232,8 +229,8 @@ impl Server {
     }
 }
 
-async fn answered(answer: Answer, started: Option<Started>) -> Outcome {
-    if let Some(started) = started {
+async fn answered(answer: Answer, opened: Option<(Started, Job)>) -> Outcome {
+    if let Some((started, _)) = opened {
         started.drop().await;
     }
     Outcome::Answered(answer)

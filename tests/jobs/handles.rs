@@ -12,8 +12,11 @@ async fn a_long_call_is_a_job_at_once_and_its_answer_is_kept() {
     let (home, _provider) = slow().await;
     let house = House::start(home.clone(), SERVE).await;
     let began = Instant::now();
-    let begun = house.legacy("tools/call", sync()).send().await.unwrap();
-    let id = handle(&whole(begun).await["result"]);
+    let reply = house.legacy("tools/call", sync()).send().await.unwrap();
+    let begun = whole(reply).await["result"].take();
+    let id = handle(&begun);
+    let so_far = &begun["structuredContent"]["data"]["progress"];
+    assert_eq!(so_far["message"], "fetching", "{begun}");
     assert!(
         began.elapsed() < Duration::from_secs(4),
         "{:?}",
