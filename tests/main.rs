@@ -26,6 +26,7 @@ mod killed;
 mod laws;
 mod load;
 mod mcp;
+mod oauth;
 mod people;
 mod postgres;
 mod provider_path;

@@ -1,5 +1,6 @@
 //! The HTTP clients: made late, once, and never for an answer that is already here.
 
+use std::net::SocketAddr;
 use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
@@ -92,6 +93,20 @@ fn builder(timeouts: Timeouts) -> reqwest::ClientBuilder {
         .tcp_nodelay(true)
 }
 
+/// A client for one host, which it reaches at these addresses and nowhere else, proxies included.
+pub(crate) fn pinned(host: &str, addresses: &[SocketAddr], patience: Duration) -> Result<Client> {
+    let timeouts = Timeouts {
+        connect: patience,
+        read: patience,
+        attempt: patience,
+    };
+    world(&|| {
+        builder(timeouts)
+            .no_proxy()
+            .resolve_to_addrs(host, addresses)
+    })
+}
+
 fn near_client(timeouts: Timeouts) -> Result<Client> {
     builder(timeouts)
         .no_proxy()
@@ -101,7 +116,11 @@ fn near_client(timeouts: Timeouts) -> Result<Client> {
 }
 
 fn world_client(timeouts: Timeouts) -> Result<Client> {
-    let error = match builder(timeouts).build() {
+    world(&|| builder(timeouts))
+}
+
+fn world(builder: &dyn Fn() -> reqwest::ClientBuilder) -> Result<Client> {
+    let error = match builder().build() {
         Ok(client) => return Ok(client),
         Err(error) => error,
     };
@@ -109,10 +128,7 @@ fn world_client(timeouts: Timeouts) -> Result<Client> {
     let roots = TLS_SERVER_ROOT_CERTS
         .iter()
         .filter_map(|der| Certificate::from_der(der).ok());
-    builder(timeouts)
-        .tls_certs_only(roots)
-        .build()
-        .map_err(unbuilt)
+    builder().tls_certs_only(roots).build().map_err(unbuilt)
 }
 
 fn unbuilt(error: reqwest::Error) -> Error {

@@ -8,6 +8,7 @@ mod complete;
 pub mod grant;
 pub mod http;
 pub mod keys;
+pub mod oauth;
 mod progress;
 mod prompts;
 mod resources;
@@ -232,6 +233,13 @@ impl Server {
             return Err(Some(refuse(error).await));
         }
         Ok((path, leaf))
+    }
+
+    /// The scope that a call of a tool needs, where it is one that whoever has this grant may call.
+    fn scope_of(&self, grant: &Grant, tool: &str) -> Option<Scope> {
+        let path = &self.0.paths[*self.0.by_name.get(tool)?];
+        let leaf = self.permitted(grant, path)?;
+        Some(Scope::of(leaf.effect))
     }
 
     /// Runs the command at a path with what was given to it.

@@ -183,6 +183,11 @@ impl House {
         }
     }
 
+    /// Another server of the same home.
+    pub async fn beside(&self, words: &[&str]) -> Self {
+        House::start(self.home.clone(), words).await
+    }
+
     /// A request as clients of before 2026-07-28 send it.
     pub fn post(&self, body: &Value) -> RequestBuilder {
         self.http

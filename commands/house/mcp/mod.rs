@@ -1,6 +1,8 @@
 //! `medtainer mcp`: the same commands, for AI clients.
 
+mod clients;
 mod keys;
+mod passphrase;
 mod serve;
 mod stdio;
 mod tools;
@@ -22,6 +24,8 @@ pub fn group() -> Group {
     .chore::<serve::Serve>("serve")
     .chore::<stdio::Stdio>("stdio")
     .chore::<tools::Tools>("tools")
+    .chore::<passphrase::Passphrase>("passphrase")
+    .group(clients::group())
     .group(keys::group())
 }
 

@@ -7,6 +7,7 @@ use medtainer_core::cli::{Host, write_stdout};
 use medtainer_core::command::{Chore, Effect};
 use medtainer_core::mcp::http::{Listen, Origin, PublicUrl, serve};
 use medtainer_core::mcp::keys::{self, Key};
+use medtainer_core::mcp::oauth::passphrase::Owner;
 use medtainer_core::output::Text;
 use medtainer_core::store::Business;
 use medtainer_core::{Error, Result};
@@ -17,8 +18,10 @@ use super::keys::keys_connection;
 
 /// Serve the tools over HTTP at /mcp until told to end
 ///
-/// Prints one line of JSON when it listens. On a loopback address no key is needed, unless with `--auth`;
-/// on any other, every request needs one: make it with `medtainer mcp keys create NAME`.
+/// Prints one line of JSON when it listens. On a loopback address nothing is needed to connect. On any
+/// other, with `--public-url` or with `--auth`, clients open a page in your browser on which you allow
+/// them to (`medtainer mcp passphrase` sets the passphrase for it), or send an API key
+/// (`medtainer mcp keys create NAME` makes one).
 #[derive(Debug, Args)]
 pub struct Serve {
     /// Where to listen
@@ -92,8 +95,9 @@ impl Chore for Serve {
         let bound = listen.bind().await?;
         if listen.needs_credentials(bound.address) {
             let mut conn = keys_connection(host).await?;
-            if !keys::list(&mut conn).await?.iter().any(Key::is_valid) {
-                host.printer.warn("there is no API key yet, so nobody can connect; `medtainer mcp keys create NAME` makes one");
+            let has_owner = Owner::find(&mut conn).await?.is_known(&host.app);
+            if !has_owner && !keys::list(&mut conn).await?.iter().any(Key::is_valid) {
+                host.printer.warn("nobody can connect yet: `medtainer mcp passphrase` lets you allow clients, `medtainer mcp keys create NAME` makes an API key");
             }
         }
         write_stdout(&format!(

@@ -1,4 +1,4 @@
-//! Who may pass, and with how much: a valid key, or nobody in particular where none is needed.
+//! Who may pass, and with how much: a valid key or token, or nobody in particular where none is needed.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::mcp::Server;
 use crate::mcp::grant::{Grant, Narrowing};
 use crate::mcp::keys::{Guard, Pass};
+use crate::mcp::oauth::{self, OAuth};
 use crate::mcp::toolset::Toolset;
 use crate::store::Business;
 
@@ -22,29 +23,37 @@ pub struct Door(Arc<Inner>);
 
 struct Inner {
     server: Server,
-    required: bool,
+    // Who gives tokens; where nobody does, nobody needs a credential.
+    oauth: Option<OAuth>,
     keys: Guard,
     // Businesses besides the server's own that are known to be there.
     there: Mutex<HashSet<Business>>,
 }
 
 impl Door {
-    /// The door of a server; whether nobody passes without a credential.
-    pub fn new(server: Server, required: bool) -> Self {
+    /// The door of a server; where somebody gives tokens, nobody passes without a credential.
+    pub fn new(server: Server, oauth: Option<OAuth>) -> Self {
         Door(Arc::new(Inner {
             keys: Guard::new(server.app().clone()),
             server,
-            required,
+            oauth,
             there: Mutex::default(),
         }))
     }
+}
+
+/// What is looked at in a request.
+struct Asked<'a> {
+    method: &'a Method,
+    path: &'a str,
+    headers: &'a HeaderMap,
 }
 
 /// Why a request does not pass.
 struct Refusal {
     status: StatusCode,
     why: String,
-    challenge: Option<&'static str>,
+    challenge: Option<String>,
     retry_after: Option<Duration>,
 }
 
@@ -59,7 +68,7 @@ impl Refusal {
     }
 
     /// No credential that opens anything was shown.
-    fn unknown(why: &str, challenge: &'static str) -> Self {
+    fn unknown(why: &str, challenge: String) -> Self {
         let why =
             format!("{why}; `medtainer mcp keys create NAME` makes a key, send it as `X-API-Key`");
         Refusal {
@@ -91,10 +100,8 @@ impl IntoResponse for Refusal {
         let mut response = (self.status, format!("{}\n", self.why)).into_response();
         let headers = response.headers_mut();
         if let Some(challenge) = self.challenge {
-            headers.insert(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static(challenge),
-            );
+            let challenge = HeaderValue::try_from(challenge);
+            headers.extend(challenge.map(|challenge| (header::WWW_AUTHENTICATE, challenge)));
         }
         if let Some(wait) = self.retry_after {
             let seconds = (wait.as_secs_f64().ceil() as u64).max(1);
@@ -106,7 +113,12 @@ impl IntoResponse for Refusal {
 
 /// Lets a request pass that shows a valid credential, or needs none, with what it may do.
 pub(super) async fn admit(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    match door.grant(request.method(), request.headers()).await {
+    let asked = Asked {
+        method: request.method(),
+        path: request.uri().path(),
+        headers: request.headers(),
+    };
+    match door.grant(&asked).await {
         Ok(grant) => {
             request.extensions_mut().insert(grant);
             next.run(request).await
@@ -116,15 +128,22 @@ pub(super) async fn admit(State(door): State<Door>, mut request: Request, next: 
 }
 
 impl Door {
-    async fn grant(&self, method: &Method, headers: &HeaderMap) -> Result<Grant, Refusal> {
-        let grant = match presented(headers)? {
-            Some(credential) => self.holder(&credential, method == Method::POST).await?,
+    async fn grant(&self, asked: &Asked<'_>) -> Result<Grant, Refusal> {
+        let headers = asked.headers;
+        let credential =
+            presented(headers).map_err(|why| Refusal::unknown(why, self.challenge(asked, true)))?;
+        let grant = match credential {
+            Some(credential) => self.holder(&credential, asked).await?,
             None => {
                 if let Some(name) = misspelt(headers) {
-                    return Err(self.misspelt(name));
+                    return Err(self.misspelt(name, asked));
                 }
-                if self.0.required {
-                    return Err(Refusal::unknown("this server needs a credential", "Bearer"));
+                if self.0.oauth.is_some() {
+                    let challenge = self.challenge(asked, false);
+                    return Err(Refusal::unknown(
+                        "this server needs a credential",
+                        challenge,
+                    ));
                 }
                 Grant::local()
             }
@@ -138,8 +157,30 @@ impl Door {
         Ok(grant)
     }
 
-    async fn holder(&self, credential: &str, counts: bool) -> Result<Grant, Refusal> {
-        match self.0.keys.admit(credential, counts).await {
+    /// The server, and whoever gives tokens for it.
+    pub(super) fn behind(&self) -> (&Server, Option<&OAuth>) {
+        (&self.0.server, self.0.oauth.as_ref())
+    }
+
+    /// Where a client gets a credential, and whether it presented one that is not valid.
+    fn challenge(&self, asked: &Asked<'_>, wrong: bool) -> String {
+        match &self.0.oauth {
+            Some(oauth) => oauth.challenge(asked.headers, asked.path, wrong),
+            None if wrong => "Bearer error=\"invalid_token\"".to_owned(),
+            None => "Bearer".to_owned(),
+        }
+    }
+
+    async fn holder(&self, credential: &str, asked: &Asked<'_>) -> Result<Grant, Refusal> {
+        let counts = asked.method == Method::POST;
+        let passed = match &self.0.oauth {
+            Some(oauth) if oauth::is_token(credential) => oauth
+                .check(credential)
+                .await
+                .map(|grant| grant.map_or(Pass::Invalid, Pass::Valid)),
+            _ => self.0.keys.admit(credential, counts).await,
+        };
+        match passed {
             Ok(Pass::Valid(grant)) => Ok(grant),
             Ok(Pass::TooOften(wait)) => Err(Refusal {
                 retry_after: Some(wait),
@@ -150,10 +191,10 @@ impl Door {
             }),
             Ok(Pass::Invalid) => Err(Refusal::unknown(
                 "the credential is not valid",
-                "Bearer error=\"invalid_token\"",
+                self.challenge(asked, true),
             )),
             Err(error) => {
-                tracing::warn!(kind = %error.kind(), "a key could not be checked");
+                tracing::warn!(kind = %error.kind(), "a credential could not be checked");
                 Err(Refusal::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "credentials cannot be checked: the database does not answer",
@@ -164,13 +205,13 @@ impl Door {
 
     /// A header that is not quite the one for keys opens nothing, and is not as if it were not there
     /// either: who sends it believes to be bounded by a key.
-    fn misspelt(&self, name: &HeaderName) -> Refusal {
+    fn misspelt(&self, name: &HeaderName, asked: &Asked<'_>) -> Refusal {
         let why = format!(
             "there is no header `{name}`: a key is sent as `X-API-Key`, or as `Authorization: Bearer KEY`"
         );
-        match self.0.required {
+        match self.0.oauth.is_some() {
             true => Refusal {
-                challenge: Some("Bearer"),
+                challenge: Some(self.challenge(asked, false)),
                 ..Refusal::new(StatusCode::UNAUTHORIZED, why)
             },
             false => Refusal::new(StatusCode::BAD_REQUEST, why),
@@ -204,7 +245,7 @@ const KEY: &str = "x-api-key";
 
 /// The credential that is shown. One of another kind is one that is not valid, not one that is not
 /// there; and of two different ones neither is chosen.
-fn presented(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+fn presented(headers: &HeaderMap) -> Result<Option<String>, &'static str> {
     let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
     let bearer = |value: &HeaderValue| {
         let value = text(value);
@@ -219,10 +260,7 @@ fn presented(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let mut shown: Vec<String> = keys.chain(tokens).collect();
     shown.dedup();
     if shown.len() > 1 {
-        return Err(Refusal::unknown(
-            "the request shows two different credentials",
-            "Bearer error=\"invalid_request\"",
-        ));
+        return Err("the request shows two different credentials");
     }
     Ok(shown.pop())
 }

@@ -7,6 +7,7 @@ mod late;
 mod limits;
 mod origin;
 mod public;
+mod scopes;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::Server;
+use super::oauth::{OAuth, Site};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::store::Business;
@@ -111,7 +113,8 @@ pub struct Stack<H> {
 
 /// Serves the tools until cancelled; calls under way are told to end, and answered.
 ///
-/// On another address than loopback every request needs an API key.
+/// Where a credential is needed, clients get one from the authorization server beside the tools, unless
+/// they have an API key.
 pub async fn serve(
     server: Server,
     bound: Bound,
@@ -119,16 +122,21 @@ pub async fn serve(
     cancel: CancellationToken,
 ) -> Result<()> {
     let (app, business) = (server.0.app.clone(), server.0.business.clone());
+    let mut beside = axum::Router::new()
+        .route("/health", get(|| async { "ok\n" }))
+        .route("/ready", get(ready).with_state((app.clone(), business)));
+    let mut oauth = None;
+    if listen.needs_credentials(bound.address) {
+        let site = Site::new(listen.public_url.clone(), &listen.hosts, bound.address);
+        let server = OAuth::new(app, site)?;
+        beside = beside.merge(server.router());
+        oauth = Some(server);
+    }
     let stack = Stack {
         handler: server.clone(),
         listen: listen.clone(),
-        door: Some(Door::new(
-            server.clone(),
-            listen.needs_credentials(bound.address),
-        )),
-        beside: axum::Router::new()
-            .route("/health", get(|| async { "ok\n" }))
-            .route("/ready", get(ready).with_state((app, business))),
+        door: Some(Door::new(server.clone(), oauth)),
+        beside,
     };
     stack.run(bound, cancel, || server.end()).await
 }
@@ -179,7 +187,12 @@ impl<H: ServerHandler + Clone> Stack<H> {
             .route_service("/mcp", service)
             .layer(middleware::from_fn(late::begin_in_time));
         if let Some(door) = self.door {
-            mcp = mcp.layer(middleware::from_fn_with_state(door, admit::admit));
+            mcp = mcp
+                .layer(middleware::from_fn_with_state(
+                    door.clone(),
+                    scopes::suffice,
+                ))
+                .layer(middleware::from_fn_with_state(door, admit::admit));
         }
         mcp.layer(middleware::map_response(hang_up_unread))
             .merge(self.beside)

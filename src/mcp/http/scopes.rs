@@ -1,0 +1,94 @@
+//! Tokens that do not suffice: who has one can ask its owner for more, and is told by the status of the
+//! answer, which nothing behind this could set any more.
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use super::admit::Door;
+use crate::mcp::grant::{Grant, Scope, Scopes};
+
+/// The longest request that is read; the tools take none that is longer.
+const LONGEST: usize = 4 << 20;
+
+/// Where a tool is named by the address.
+const RUN: &str = "/mcp/run/";
+
+#[derive(Deserialize)]
+struct Message {
+    method: String,
+    #[serde(default)]
+    params: Params,
+}
+
+#[derive(Deserialize, Default)]
+struct Params {
+    name: Option<String>,
+}
+
+/// Lets a call pass whose token has the scope that it needs.
+pub(super) async fn suffice(State(door): State<Door>, request: Request, next: Next) -> Response {
+    let grant = request.extensions().get::<Grant>();
+    let Some(grant) = grant
+        .filter(|grant| grant.can_step_up && grant.scopes != Scopes::ALL)
+        .cloned()
+    else {
+        return next.run(request).await;
+    };
+    let path = request.uri().path().to_owned();
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    if let Some(tool) = path.strip_prefix(RUN) {
+        return match refused(&door, &grant, Call::Tool(tool), &request) {
+            Some(refusal) => refusal,
+            None => next.run(request).await,
+        };
+    }
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, LONGEST).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let message: Option<Message> = serde_json::from_slice(&body).ok();
+    let request = Request::from_parts(parts, Body::from(body));
+    let call = message.as_ref().map(Call::of);
+    match call.and_then(|call| refused(&door, &grant, call, &request)) {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
+    }
+}
+
+enum Call<'a> {
+    Tool(&'a str),
+    Read,
+    Other,
+}
+
+impl Call<'_> {
+    fn of(message: &Message) -> Call<'_> {
+        match (message.method.as_str(), &message.params.name) {
+            ("tools/call", Some(name)) => Call::Tool(name),
+            ("resources/read" | "prompts/get" | "completion/complete", _) => Call::Read,
+            _ => Call::Other,
+        }
+    }
+}
+
+fn refused(door: &Door, grant: &Grant, call: Call<'_>, request: &Request) -> Option<Response> {
+    let (server, oauth) = door.behind();
+    let needed = match call {
+        Call::Tool(name) => server.scope_of(grant, name)?,
+        Call::Read => Scope::Read,
+        Call::Other => return None,
+    };
+    if grant.scopes.has(needed) {
+        return None;
+    }
+    let all = grant.scopes.with(needed);
+    let (status, challenge) = oauth?.insufficient(request.headers(), request.uri().path(), all);
+    let text = format!("this needs the scope `{}`\n", needed.as_str());
+    Some((status, [(header::WWW_AUTHENTICATE, challenge)], text).into_response())
+}

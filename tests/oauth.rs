@@ -1,0 +1,6 @@
+//! The authorization server through its front door: a browser that fills in the form, clients that
+//! exchange what they get, and all who should get nothing.
+
+pub mod browser;
+mod login;
+mod rows;
