@@ -128,17 +128,24 @@ pub enum View {
 }
 
 /// The answer's data as JSON text, with what the envelope says about it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Data {
     /// An object.
     pub json: Box<RawValue>,
     /// Rows in the answer, for a list.
     pub count: Option<u64>,
+    /// Rows there are in all, where that is known and the answer has only some.
+    pub total: Option<u64>,
     /// Whether this is all there is.
     pub complete: bool,
     /// What `--after` takes to go on.
     pub next: Option<String>,
+    /// What `--after` takes to go on after each of the rows, of a page so long that it may have to be cut.
+    pub cursors: Vec<String>,
 }
+
+/// What is shorter than this is never cut.
+const SHORT: usize = 16 * 1024;
 
 /// Something a command may answer with.
 pub trait Output: Serialize + JsonSchema + Send + 'static {
@@ -152,9 +159,8 @@ pub trait Output: Serialize + JsonSchema + Send + 'static {
     {
         Ok(Data {
             json: to_raw(&self)?,
-            count: None,
             complete: true,
-            next: None,
+            ..Data::default()
         })
     }
 }
@@ -171,7 +177,7 @@ pub trait Row: Serialize + JsonSchema + Send + 'static {
 }
 
 /// A list: rows with an id each, and where the next page begins.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct Page<T> {
     /// The rows.
     pub items: Vec<T>,
@@ -181,7 +187,12 @@ pub struct Page<T> {
     /// Whether `items` and the pages before it are all there is.
     #[serde(skip)]
     pub complete: bool,
+    #[serde(skip)]
+    cursor: Option<Cursor<T>>,
 }
+
+/// What `--after` takes to go on after a row.
+type Cursor<T> = Box<dyn Fn(&T) -> String + Send>;
 
 impl<T> Page<T> {
     /// A list that is all there is.
@@ -190,15 +201,25 @@ impl<T> Page<T> {
             items,
             next: None,
             complete: true,
+            cursor: None,
         }
     }
 
-    /// A list that goes on after `next`, if there is one.
-    pub fn upto(items: Vec<T>, next: Option<String>) -> Self {
+    /// A page of a list: of rows of which there may be more than the `limit`, so many, and the cursor of
+    /// the last of them where there are more.
+    pub fn upto(
+        mut items: Vec<T>,
+        limit: u32,
+        cursor: impl Fn(&T) -> String + Send + 'static,
+    ) -> Self {
+        let more = items.len() > limit as usize;
+        items.truncate(limit as usize);
+        let next = items.last().filter(|_| more).map(&cursor);
         Page {
             complete: next.is_none(),
             items,
             next,
+            cursor: Some(Box::new(cursor)),
         }
     }
 }
@@ -220,11 +241,18 @@ impl<T: Row> Output for Page<T> {
     }
 
     fn into_data(self) -> Result<Data> {
+        let json = to_raw(&self)?;
+        let cursors = match &self.cursor {
+            Some(cursor) if json.get().len() > SHORT => self.items.iter().map(cursor).collect(),
+            _ => Vec::new(),
+        };
         Ok(Data {
-            json: to_raw(&self)?,
+            json,
             count: Some(self.items.len() as u64),
+            total: None,
             complete: self.complete,
             next: self.next,
+            cursors,
         })
     }
 }

@@ -387,17 +387,14 @@ pub async fn image(cx: &Context, given: &str) -> Result<Image> {
 /// and go move no page.
 pub fn page<T>(
     mut rows: Vec<T>,
-    key: impl Fn(&T) -> String,
+    key: impl Fn(&T) -> String + Send + 'static,
     paging: &medtainer_core::values::Paging,
 ) -> medtainer_core::output::Page<T> {
     rows.sort_by_cached_key(&key);
     if let Some(after) = &paging.after {
         rows.retain(|row| key(row).as_str() > after.as_str());
     }
-    let more = rows.len() > paging.limit as usize;
-    rows.truncate(paging.limit as usize);
-    let next = rows.last().filter(|_| more).map(key);
-    medtainer_core::output::Page::upto(rows, next)
+    medtainer_core::output::Page::upto(rows, paging.limit, key)
 }
 
 /// Names of droplets.

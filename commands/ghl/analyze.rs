@@ -129,7 +129,8 @@ impl Command for Analyze {
         }
         let portrait = portrait::of(&mut conn, &id, now, now - LATELY).await?;
         let context = lessons::taught(&mut conn, &id).await?;
-        let (timeline, _) = timeline::page(&mut conn, &id, None, None, EVENTS).await?;
+        let mut timeline = timeline::page(&mut conn, &id, None, None, EVENTS).await?;
+        timeline.truncate(EVENTS as usize);
         let contact = types::acts::Contact::read(&stored.data);
         let duplicates = duplicates(&mut conn, &id, &contact, &portrait).await?;
 

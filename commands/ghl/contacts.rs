@@ -92,8 +92,9 @@ impl Command for Contacts {
         };
         cx.read_through(&GHL, &collections::CONTACTS).await?;
         let mut conn = cx.db().await?;
-        let (lines, next) =
-            store::list(&mut conn, &filter, sort, after.as_ref(), self.paging.limit).await?;
-        Ok(Page::upto(lines, next.map(|after| after.to_text())))
+        let limit = self.paging.limit;
+        let lines = store::list(&mut conn, &filter, sort, after.as_ref(), limit).await?;
+        let cursor = move |line: &Line| After::of(line, sort).to_text();
+        Ok(Page::upto(lines, limit, cursor))
     }
 }

@@ -73,9 +73,10 @@ impl Command for History {
             let mut conn = cx.db().await?;
             timeline::page(&mut conn, &id, types, after.as_ref(), self.paging.limit).await
         };
-        let (mut events, next) = read().await?;
+        let mut events = read().await?;
         let unread: Vec<(String, String)> = events
             .iter()
+            .take(self.paging.limit as usize)
             .filter_map(|event| Some((event.id.clone(), event.email_id.clone()?)))
             .collect();
         if !unread.is_empty() {
@@ -89,7 +90,7 @@ impl Command for History {
                 cx.warn(format!("the texts of {left} e-mails were not fetched"));
             }
             if wanted > missing {
-                events = read().await?.0;
+                events = read().await?;
             }
         }
         for event in &mut events {
@@ -103,7 +104,8 @@ impl Command for History {
                 false => clean(&text),
             });
         }
-        Ok(Page::upto(events, next.map(|after| after.to_text())))
+        let cursor = |event: &Event| After::of(event).to_text();
+        Ok(Page::upto(events, self.paging.limit, cursor))
     }
 }
 

@@ -128,11 +128,9 @@ impl Command for Recommend {
         }
         let more = all.len() > self.limit as usize;
         all.truncate(self.limit as usize);
-        Ok(Page {
-            items: all,
-            next: None,
-            complete: !more,
-        })
+        let mut page = Page::whole(all);
+        page.complete = !more;
+        Ok(page)
     }
 }
 

@@ -426,6 +426,18 @@ enum Key {
 }
 
 impl After {
+    /// The place of this contact in a list of this order.
+    pub fn of(line: &Line, sort: Sort) -> After {
+        After {
+            key: match sort {
+                Sort::Changed => Key::Time(line.changed_at),
+                Sort::Added => Key::Time(line.created_at.unwrap_or(DateTime::UNIX_EPOCH)),
+                Sort::Name => Key::Name(line.sort_name.clone()),
+            },
+            id: line.id.clone(),
+        }
+    }
+
     /// As a person or a program hands it back: `--after`.
     pub fn to_text(&self) -> String {
         match &self.key {
@@ -485,22 +497,11 @@ pub async fn list(
     sort: Sort,
     after: Option<&After>,
     limit: u32,
-) -> Result<(Vec<Line>, Option<After>)> {
-    let mut lines: Vec<Line> = list_query(filter, sort, after, limit)
+) -> Result<Vec<Line>> {
+    Ok(list_query(filter, sort, after, limit)
         .build_query_as()
         .fetch_all(conn)
-        .await?;
-    let more = lines.len() > limit as usize;
-    lines.truncate(limit as usize);
-    let next = lines.last().filter(|_| more).map(|line| After {
-        key: match sort {
-            Sort::Changed => Key::Time(line.changed_at),
-            Sort::Added => Key::Time(line.created_at.unwrap_or(DateTime::UNIX_EPOCH)),
-            Sort::Name => Key::Name(line.sort_name.clone()),
-        },
-        id: line.id.clone(),
-    });
-    Ok((lines, next))
+        .await?)
 }
 
 // Each combination of filters is its own prepared statement: `$5 is null or …` would leave the choice of

@@ -68,7 +68,7 @@ impl Output for Planned {
             json,
             count: Some(self.items.len() as u64),
             complete: true,
-            next: None,
+            ..Data::default()
         })
     }
 }

@@ -99,14 +99,10 @@ impl Command for List {
         let limit = i64::from(self.paging.limit);
         let mut conn = cx.db().await?;
         ledger::expire(&mut conn).await?;
-        let mut writes = ledger::list(&mut conn, states, Some(true), after, limit + 1).await?;
-        let more = writes.len() as i64 > limit;
-        writes.truncate(self.paging.limit as usize);
-        let next = writes
-            .last()
-            .filter(|_| more)
-            .map(|write| write.id.to_string());
-        Ok(Page::upto(writes.iter().map(Waiting::from).collect(), next))
+        let writes = ledger::list(&mut conn, states, Some(true), after, limit + 1).await?;
+        let waiting = writes.iter().map(Waiting::from).collect();
+        let cursor = |waiting: &Waiting| waiting.id.to_string();
+        Ok(Page::upto(waiting, self.paging.limit, cursor))
     }
 }
 

@@ -140,15 +140,10 @@ impl Command for List {
         };
         let limit = i64::from(self.paging.limit);
         let mut conn = cx.db().await?;
-        let mut entries = trail::list(&mut conn, &filter, limit + 1).await?;
-        let more = entries.len() as i64 > limit;
-        entries.truncate(self.paging.limit as usize);
-        let next = entries
-            .last()
-            .filter(|_| more)
-            .map(|entry| entry.id.to_string());
+        let entries = trail::list(&mut conn, &filter, limit + 1).await?;
         let rows = entries.into_iter().map(|entry| Listed { entry });
-        Ok(Page::upto(rows.collect(), next))
+        let cursor = |row: &Listed| row.entry.id.to_string();
+        Ok(Page::upto(rows.collect(), self.paging.limit, cursor))
     }
 }
 

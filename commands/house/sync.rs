@@ -146,9 +146,7 @@ impl Command for Status {
         let after = self.paging.after_number()?;
         let mut conn = cx.db().await?;
         let limit = i64::from(self.paging.limit);
-        let mut runs = daemon::runs(&mut conn, self.name.as_deref(), after, limit + 1).await?;
-        let more = runs.len() as i64 > limit;
-        runs.truncate(self.paging.limit as usize);
+        let runs = daemon::runs(&mut conn, self.name.as_deref(), after, limit + 1).await?;
         let standings = daemon::standings(&mut conn).await?;
         drop(conn);
         if let Some(name) = &self.name
@@ -158,11 +156,9 @@ impl Command for Status {
             daemon::find(cx.app(), name)?;
         }
         warn_overdue(cx, &standings).await?;
-        let next = runs.last().filter(|_| more).map(|run| run.id.to_string());
-        Ok(Page::upto(
-            runs.into_iter().map(|run| Ran { run }).collect(),
-            next,
-        ))
+        let runs = runs.into_iter().map(|run| Ran { run }).collect();
+        let cursor = |row: &Ran| row.run.id.to_string();
+        Ok(Page::upto(runs, self.paging.limit, cursor))
     }
 }
 

@@ -121,9 +121,7 @@ impl Printer {
                 let narrowed = Answer {
                     outcome: Ok(Data {
                         json: project::fields(&data.json, fields)?,
-                        count: data.count,
-                        complete: data.complete,
-                        next: data.next.clone(),
+                        ..Data::default()
                     }),
                     metadata: answer.metadata.clone(),
                 };

@@ -129,7 +129,7 @@ impl Output for Audited {
             json,
             count: Some(self.items.len() as u64),
             complete: true,
-            next: None,
+            ..Data::default()
         })
     }
 }

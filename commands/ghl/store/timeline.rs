@@ -156,6 +156,14 @@ pub struct After {
 }
 
 impl After {
+    /// The place of this event.
+    pub fn of(event: &Event) -> After {
+        After {
+            at: event.at,
+            key: event.key.clone(),
+        }
+    }
+
     /// As a person or a program hands it back: `--after`.
     pub fn to_text(&self) -> String {
         format!("{}~{}", self.at.timestamp_micros(), self.key)
@@ -179,15 +187,15 @@ impl After {
     }
 }
 
-/// A page of what happened with a contact, newest first, and where the next one begins.
+/// What happened with a contact, newest first: a page, and one event more where there is one.
 pub async fn page(
     conn: &mut PgConnection,
     contact: &str,
     types: Option<&[&str]>,
     after: Option<&After>,
     limit: u32,
-) -> Result<(Vec<Event>, Option<After>)> {
-    let mut events: Vec<Event> = sqlx::query_as(PAGE)
+) -> Result<Vec<Event>> {
+    let events = sqlx::query_as(PAGE)
         .bind(contact)
         .bind(after.map(|after| after.at))
         .bind(after.map(|after| after.key.as_str()))
@@ -195,13 +203,7 @@ pub async fn page(
         .bind(types)
         .fetch_all(conn)
         .await?;
-    let more = events.len() > limit as usize;
-    events.truncate(limit as usize);
-    let next = events.last().filter(|_| more).map(|last| After {
-        at: last.at,
-        key: last.key.clone(),
-    });
-    Ok((events, next))
+    Ok(events)
 }
 
 /// Keeps the text of an e-mail beside its message.
