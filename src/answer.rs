@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{Error, Kind, Result};
 use crate::output::Data;
+use crate::part;
 
 /// Where an answer's data came from, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -49,6 +50,9 @@ pub struct Metadata {
     /// Rows in the answer, for a list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
+    /// Rows there are in all, where that is known and these are only some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
     /// Whether this is all there is.
     pub complete: bool,
     /// What `--after` takes to go on.
@@ -115,7 +119,21 @@ struct KeptProblem {
 impl Answer {
     /// The envelope as JSON text.
     pub fn json(&self) -> String {
-        let wire = match &self.outcome {
+        // Maps have string keys and raw values are JSON already, so this cannot fail.
+        serde_json::to_string(&self.wire()).unwrap_or_default()
+    }
+
+    /// The envelope as a value, with details of an error no longer than this.
+    pub fn value(&self, longest: usize) -> Value {
+        let mut value = serde_json::to_value(self.wire()).unwrap_or_default();
+        if let Some(details) = value.pointer_mut("/error/details") {
+            part::fit(details, longest);
+        }
+        value
+    }
+
+    fn wire(&self) -> Wire<'_> {
+        match &self.outcome {
             Ok(data) => Wire {
                 status: "success",
                 data: Some(&data.json),
@@ -136,9 +154,7 @@ impl Answer {
                 }),
                 metadata: &self.metadata,
             },
-        };
-        // Maps have string keys and raw values are JSON already, so this cannot fail.
-        serde_json::to_string(&wire).unwrap_or_default()
+        }
     }
 
     /// The answer of which this is the envelope, as it was kept.

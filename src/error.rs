@@ -203,6 +203,11 @@ impl Error {
         self
     }
 
+    /// Takes out the answer that the error is about.
+    pub fn take_answer(&mut self) -> Option<Data> {
+        self.0.answer.take()
+    }
+
     /// What led to this; shown with `-v`, never to a model.
     #[must_use]
     pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {

@@ -17,6 +17,7 @@ pub mod http;
 pub mod jobs;
 pub mod mcp;
 pub mod output;
+pub mod part;
 pub mod paths;
 pub mod people;
 pub mod postgres;

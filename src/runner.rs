@@ -13,7 +13,8 @@ use crate::cli::Host;
 use crate::command::Effect;
 use crate::context::{Context, Invocation};
 use crate::error::{Error, Kind, Result};
-use crate::output::Data;
+use crate::output::{Data, View};
+use crate::part::Part;
 use crate::postgres::Cluster;
 use crate::project;
 use crate::schema;
@@ -90,6 +91,7 @@ async fn call(
     let business = invocation.business.clone();
     let caller = invocation.caller;
     let principal = invocation.principal.clone();
+    let part = invocation.part.clone();
     let cx = match app.desk(&business).await {
         Ok(desk) => {
             let cx = Context::new(app.clone(), desk, invocation);
@@ -123,7 +125,11 @@ async fn call(
     let outcome = match command {
         Ok(command) => {
             let outcome = attempt(&cx, command.as_ref()).await;
-            strict(&cx, outcome).and_then(|data| only(data, fields.as_deref()))
+            let view = (leaf.view)();
+            let outcome = strict(&cx, outcome)
+                .and_then(|data| part.wanted(data, view))
+                .and_then(|data| only(data, fields.as_deref()));
+            fitted(&cx, &part, view, outcome)
         }
         Err(error) => Err(error),
     };
@@ -132,6 +138,7 @@ async fn call(
     match outcome.as_ref().map_or_else(Error::answer, Some) {
         Some(data) => {
             metadata.count = data.count;
+            metadata.total = data.total.filter(|total| data.count != Some(*total));
             metadata.complete &= data.complete;
             metadata.next.clone_from(&data.next);
         }
@@ -268,6 +275,27 @@ fn is_down(error: &Error) -> bool {
     std::error::Error::source(error)
         .and_then(|cause| cause.downcast_ref::<sqlx::Error>())
         .is_some_and(Cluster::is_down)
+}
+
+/// As much of the answer as the caller has room for; of one that comes with an error as well.
+fn fitted(cx: &Context, part: &Part, view: View, outcome: Result<Data>) -> Result<Data> {
+    let fit = |data| {
+        let (data, told) = part.fitted(data, view)?;
+        if let Some(told) = told {
+            cx.warn(told);
+        }
+        Ok(data)
+    };
+    match outcome {
+        Ok(data) => fit(data),
+        Err(mut error) => Err(match error.take_answer() {
+            Some(data) => match fit(data) {
+                Ok(data) => error.about(data),
+                Err(error) => error,
+            },
+            None => error,
+        }),
+    }
 }
 
 fn only(data: Data, fields: Option<&str>) -> Result<Data> {

@@ -684,8 +684,7 @@ async fn clocks_ahead_and_records_without_a_time_lose_no_change() {
         100,
     )
     .await
-    .unwrap()
-    .0;
+    .unwrap();
     assert_eq!(listed.last().map(|line| line.id.as_str()), Some("timeless"));
 }
 
@@ -826,13 +825,16 @@ async fn a_list_is_read_page_by_page_in_every_order() {
     for sort in [Sort::Changed, Sort::Added, Sort::Name] {
         let (mut ids, mut after) = (Vec::new(), None);
         loop {
-            let (lines, next) =
-                contacts::list(&mut conn, &Filter::default(), sort, after.as_ref(), 7)
-                    .await
-                    .unwrap();
+            let mut lines = contacts::list(&mut conn, &Filter::default(), sort, after.as_ref(), 7)
+                .await
+                .unwrap();
+            let more = lines.len() > 7;
+            lines.truncate(7);
+            let last = lines.last().filter(|_| more);
+            let next = last.map(|line| After::of(line, sort).to_text());
             ids.extend(lines.into_iter().map(|line| line.id));
             let Some(next) = next else { break };
-            after = Some(After::parse(&next.to_text(), sort).unwrap());
+            after = Some(After::parse(&next, sort).unwrap());
         }
         let count = ids.len();
         ids.sort();
@@ -845,12 +847,12 @@ async fn a_list_is_read_page_by_page_in_every_order() {
         query: Some("son 9".into()),
         ..Filter::default()
     };
-    let (lines, next) = contacts::list(&mut conn, &filter, Sort::Changed, None, 10)
+    let lines = contacts::list(&mut conn, &filter, Sort::Changed, None, 10)
         .await
         .unwrap();
     assert_eq!(
-        (lines.len(), lines[0].name.as_deref(), next),
-        (5, Some("Person 94"), None)
+        (lines.len(), lines[0].name.as_deref()),
+        (5, Some("Person 94"))
     );
     let filter = Filter {
         query: Some("100%_\\".into()),
@@ -860,7 +862,6 @@ async fn a_list_is_read_page_by_page_in_every_order() {
         contacts::list(&mut conn, &filter, Sort::Changed, None, 10)
             .await
             .unwrap()
-            .0
             .is_empty()
     );
     assert_eq!(

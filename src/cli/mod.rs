@@ -23,6 +23,7 @@ use crate::context::{Context, Invocation};
 use crate::env::Env;
 use crate::error::{Error, Kind, Result};
 use crate::output::View;
+use crate::part::Part;
 use crate::runner;
 use crate::schema;
 use crate::store::audit::Caller;
@@ -109,6 +110,7 @@ impl Host {
                 .app
                 .business(self.options.business.as_deref(), self.options.sandbox)?,
             answer: self.options.answer.clone(),
+            part: Part::default(),
             timeout: self.options.timeout.map(|span| span.duration()),
             strict: self.options.strict,
             write: self.options.write,

@@ -25,6 +25,7 @@ use crate::dns::{Lookup, Offline};
 use crate::ecosystem::Ecosystem;
 use crate::error::{Error, Kind, Result};
 use crate::http::Gateway;
+use crate::part::Part;
 use crate::store::audit::{self, Caller, Execution};
 use crate::store::{Business, Store};
 use crate::ui::person::Person;
@@ -42,6 +43,8 @@ pub struct Invocation {
     pub business: Business,
     /// How fresh.
     pub answer: AnswerOptions,
+    /// How much of the answer.
+    pub part: Part,
     /// How long to wait for providers.
     pub timeout: Option<Duration>,
     /// Rather fail than answer with stale or partial data.

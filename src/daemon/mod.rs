@@ -32,6 +32,7 @@ use crate::app::App;
 use crate::cli::options::{AnswerOptions, WriteOptions};
 use crate::context::Invocation;
 use crate::error::{Error, Kind, Result};
+use crate::part::Part;
 use crate::store::Business;
 use crate::store::audit::{self, Caller};
 use crate::ui::progress::Nobody;
@@ -77,6 +78,7 @@ pub async fn serve(
         principal: None,
         business,
         answer: AnswerOptions::default(),
+        part: Part::default(),
         timeout: None,
         strict: false,
         write: WriteOptions::default(),

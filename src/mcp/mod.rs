@@ -14,6 +14,7 @@ mod prompts;
 mod resources;
 mod result;
 mod running;
+mod summary;
 mod tasks;
 mod tools;
 pub mod toolset;
@@ -41,6 +42,8 @@ use crate::cli::options::{AnswerOptions, WriteOptions};
 use crate::context::Invocation;
 use crate::error::{Error, Result};
 use crate::jobs::Jobs;
+use crate::output::View;
+use crate::part::Part;
 use crate::runner;
 use crate::store::Business;
 use crate::store::audit::Caller;
@@ -49,7 +52,9 @@ use crate::ui::progress::{Nobody, Watcher};
 
 use self::grant::{Grant, Scope};
 use self::progress::Notifier;
+use self::result::Form;
 use self::running::Outcome;
+use self::tools::Takes;
 use self::toolset::Offer;
 
 /// How long a client may keep the tool list: it changes with the version of the program only.
@@ -66,6 +71,7 @@ struct Inner {
     tools: Vec<Tool>,
     // Of each tool, in the order of `tools`.
     paths: Vec<Vec<&'static str>>,
+    takes: Vec<Takes>,
     by_name: HashMap<String, usize>,
     usual: AnswerOptions,
     offer: Offer,
@@ -84,6 +90,7 @@ impl Server {
         let tree = (app.product.tree)();
         let mut list = Vec::new();
         let mut paths = Vec::new();
+        let mut takes = Vec::new();
         let mut by_name = HashMap::new();
         let ecosystems = app.product.ecosystems.iter();
         let fetching: Vec<_> = ecosystems
@@ -94,6 +101,7 @@ impl Server {
                 by_name.insert(name, list.len());
             }
             let asks = fetching.iter().any(|group| path.first() == Some(group));
+            takes.push(Takes::of(leaf));
             list.push(tools::tool(&path, leaf, asks));
             paths.push(path);
         }
@@ -105,6 +113,7 @@ impl Server {
             tree,
             tools: list,
             paths,
+            takes,
             by_name,
             usual,
             offer,
@@ -176,6 +185,7 @@ impl Server {
             principal: grant.principal.clone(),
             business: self.business(grant),
             answer: AnswerOptions::default(),
+            part: Part::default(),
             timeout: None,
             strict: false,
             write: WriteOptions::default(),
@@ -206,6 +216,19 @@ impl Server {
                 work.await
             }
         }
+    }
+
+    /// How a person sees the answer of a tool.
+    fn view(&self, name: &str) -> View {
+        let index = self.0.by_name.get(name);
+        let leaf = index.and_then(|index| self.0.tree.leaf(&self.0.paths[*index]));
+        leaf.map_or(View::Text, |leaf| (leaf.view)())
+    }
+
+    /// Which options the tool of this command takes.
+    fn takes(&self, path: &[&str], leaf: &Leaf) -> Takes {
+        let index = self.0.by_name.get(&tree::tool_name(path));
+        index.map_or_else(|| Takes::of(leaf), |index| self.0.takes[*index])
     }
 
     /// The path of a tool that whoever has this grant may call, and its command; else what to tell them,
@@ -251,11 +274,16 @@ impl Server {
         call: Invocation,
     ) -> Answer {
         let app = &self.0.app;
-        match tools::options(leaf, &mut given, &self.0.usual) {
-            Ok((answer, write)) => {
+        let takes = self.takes(path, leaf);
+        match takes.out_of(&mut given, &self.0.usual) {
+            Ok(options) => {
                 let call = Invocation {
-                    answer,
-                    write,
+                    answer: options.answer,
+                    write: options.write,
+                    part: Part {
+                        rows: options.rows,
+                        ..call.part
+                    },
                     ..call
                 };
                 runner::run_json(app, path, leaf, given, call).await
@@ -321,7 +349,9 @@ impl ServerHandler for Server {
             }
             None => (Arc::new(Nobody), None),
         };
-        let call = self.invocation(&grant, watcher.clone());
+        let form = Form::of(&context);
+        let mut call = self.invocation(&grant, watcher.clone());
+        call.part.room = Some(form.room());
         let given = request.arguments.unwrap_or_default();
         let outcome = self
             .call(&grant, &request.name, given, call, &context.ct)
@@ -332,7 +362,10 @@ impl ServerHandler for Server {
             told.await.ok();
         }
         match outcome {
-            Some(Outcome::Answered(answer)) => Ok(result::result(&answer).into()),
+            Some(Outcome::Answered(answer)) => {
+                let view = self.view(&request.name);
+                Ok(result::result(&answer, view, form).into())
+            }
             Some(Outcome::Running(handle)) if tasks::are_known(&context) => {
                 Ok(tasks::created(&handle))
             }

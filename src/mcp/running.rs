@@ -15,11 +15,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::Server;
 use super::grant::Grant;
+use super::result::Form;
 use crate::answer::{self, Answer, Metadata};
 use crate::command::{Effect, Pace};
 use crate::context::Invocation;
 use crate::error::{Error, Result};
 use crate::jobs::{Call, Job, Runs, Seen, Shown, Started, Work};
+use crate::part::Part;
 use crate::store::Business;
 use crate::tree;
 use crate::ui::person::Person;
@@ -248,6 +250,10 @@ impl Runs for Server {
         let call = Invocation {
             execution: Some(Arc::new(OnceCell::new_with(Some(work.execution)))),
             cancel: work.cancel,
+            part: Part {
+                room: Some(Form::Structured.room()),
+                ..Part::default()
+            },
             ..server.invocation(&grant, work.watcher)
         };
         async move {

@@ -9,12 +9,15 @@ use rmcp::model::{
 use rmcp::service::RequestContext;
 use serde_json::Value;
 
+use super::result::{self, Form};
 use super::running::Handle;
-use super::{Server, grant, result};
+use super::{Server, grant};
 use crate::answer::Answer;
 use crate::error::{Error, Kind, Result};
 use crate::jobs::{self, Job, KEPT, State};
+use crate::output::View;
 use crate::store::Store;
+use crate::tree;
 
 /// How often a client may look: as often as a job says how far it is.
 const POLL_MS: u64 = 1_000;
@@ -62,7 +65,7 @@ fn task(job: &Job) -> Task {
     task
 }
 
-fn detailed(job: Job) -> Result<DetailedTask> {
+fn detailed(job: Job, view: View) -> Result<DetailedTask> {
     let task = task(&job);
     let answer = || match job.answer.as_deref() {
         Some(json) => Answer::from_json(json),
@@ -70,7 +73,7 @@ fn detailed(job: Job) -> Result<DetailedTask> {
     };
     let payload = match task.status {
         TaskStatus::Completed => TaskPayload::Completed {
-            result: object(&result::result(&answer()?))?,
+            result: object(&result::result(&answer()?, view, Form::Structured))?,
         },
         TaskStatus::Failed => {
             let answer = answer()?;
@@ -108,7 +111,12 @@ impl Server {
     ) -> Result<GetTaskResult, ErrorData> {
         let (store, owner) = self.books(context).await.map_err(refused)?;
         let job = jobs::get(&store, Some(&owner), id).await;
-        let task = job.and_then(detailed).map_err(refused)?;
+        let task = job.and_then(|job| {
+            let words: Vec<_> = job.command.iter().map(String::as_str).collect();
+            let view = self.view(&tree::tool_name(&words));
+            detailed(job, view)
+        });
+        let task = task.map_err(refused)?;
         Ok(GetTaskResult::new(task))
     }
 

@@ -13,6 +13,8 @@ use crate::answer;
 use crate::cli::options::{AnswerOptions, WriteOptions};
 use crate::command::Effect;
 use crate::error::Result;
+use crate::output::View;
+use crate::part::{AfterMark, Mark, Rows, SomeRows};
 use crate::schema::{self, Parser};
 use crate::tree::{self, Leaf};
 
@@ -33,69 +35,154 @@ impl Options {
             command,
         }
     }
+}
 
-    fn of(leaf: &Leaf) -> Option<&'static Options> {
+/// How fresh, and which rows of a list that has no pages of its own.
+#[derive(Args)]
+struct ReadRows {
+    #[command(flatten)]
+    answer: AnswerOptions,
+    #[command(flatten)]
+    rows: SomeRows,
+}
+
+/// How fresh, and where to go on in a list that has no pages but a limit.
+#[derive(Args)]
+struct ReadAfter {
+    #[command(flatten)]
+    answer: AnswerOptions,
+    #[command(flatten)]
+    rows: AfterMark,
+}
+
+/// Which options a tool takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// None.
+    Nothing,
+    /// Those of a read.
+    Read,
+    /// Those of a read, and which rows.
+    ReadRows,
+    /// Those of a read, and where to go on.
+    ReadAfter,
+    /// Those of a write.
+    Write,
+}
+
+/// What was said in the options.
+#[derive(Debug)]
+pub struct Said {
+    /// How fresh, and which fields.
+    pub answer: AnswerOptions,
+    /// Whether anything may be sent.
+    pub write: WriteOptions,
+    /// Which rows, where the list has no pages of its own.
+    pub rows: Option<Rows>,
+}
+
+impl Takes {
+    /// What the tool of this command takes.
+    pub fn of(leaf: &Leaf) -> Takes {
+        let command = leaf.clap();
+        let has = |name| schema::arguments(&command).any(|arg| arg.get_id() == name);
+        match leaf.effect {
+            Effect::Read if !matches!((leaf.view)(), View::Table(_)) || has("after") => Takes::Read,
+            Effect::Read if has("limit") => Takes::ReadAfter,
+            Effect::Read => Takes::ReadRows,
+            Effect::Local => Takes::Nothing,
+            Effect::Write | Effect::Destroy => Takes::Write,
+        }
+    }
+
+    fn options(self) -> Option<&'static Options> {
         static READ: LazyLock<Options> =
             LazyLock::new(|| Options::new(AnswerOptions::augment_args));
+        static ROWS: LazyLock<Options> = LazyLock::new(|| Options::new(ReadRows::augment_args));
+        static AFTER: LazyLock<Options> = LazyLock::new(|| Options::new(ReadAfter::augment_args));
         static WRITE: LazyLock<Options> =
             LazyLock::new(|| Options::new(WriteOptions::augment_args));
-        match leaf.effect {
-            Effect::Read => Some(&READ),
-            Effect::Local => None,
-            Effect::Write | Effect::Destroy => Some(&WRITE),
+        match self {
+            Takes::Nothing => None,
+            Takes::Read => Some(&READ),
+            Takes::ReadRows => Some(&ROWS),
+            Takes::ReadAfter => Some(&AFTER),
+            Takes::Write => Some(&WRITE),
         }
     }
-}
 
-/// Takes the options out of what was given, unless one is wrong; where nothing is said about freshness,
-/// the `usual` holds.
-pub fn options(
-    leaf: &Leaf,
-    given: &mut Map<String, Value>,
-    usual: &AnswerOptions,
-) -> Result<(AnswerOptions, WriteOptions)> {
-    let usual = AnswerOptions {
-        fields: None,
-        ..usual.clone()
-    };
-    let said: Map<_, _> = Options::of(leaf)
-        .into_iter()
-        .flat_map(|options| schema::arguments(&options.command))
-        .filter_map(|arg| given.shift_remove_entry(arg.get_id().as_str()))
-        .collect();
-    let Some(options) = Options::of(leaf).filter(|_| !said.is_empty()) else {
-        return Ok((usual, WriteOptions::default()));
-    };
-    let parsed = options
-        .parser
-        .parse(&said)
-        .and_then(|matches| read(leaf, &matches, usual));
-    if parsed.is_err() {
-        given.extend(said);
-    }
-    parsed
-}
-
-fn read(
-    leaf: &Leaf,
-    matches: &ArgMatches,
-    usual: AnswerOptions,
-) -> Result<(AnswerOptions, WriteOptions)> {
-    let refused = |error: clap::Error| schema::from_clap(&error);
-    if leaf.effect != Effect::Read {
-        let write = WriteOptions::from_arg_matches(matches).map_err(refused)?;
-        return Ok((usual, write));
-    }
-    let options = AnswerOptions::from_arg_matches(matches).map_err(refused)?;
-    let answer = if options.fresh || options.offline || options.max_age.is_some() {
-        options
-    } else {
-        AnswerOptions {
-            fields: options.fields,
-            ..usual
+    /// Takes the options out of what was given, unless one is wrong; where nothing is said about
+    /// freshness, the `usual` holds.
+    pub fn out_of(self, given: &mut Map<String, Value>, usual: &AnswerOptions) -> Result<Said> {
+        let usual = AnswerOptions {
+            fields: None,
+            ..usual.clone()
+        };
+        let said: Map<_, _> = self
+            .options()
+            .into_iter()
+            .flat_map(|options| schema::arguments(&options.command))
+            .filter_map(|arg| given.shift_remove_entry(arg.get_id().as_str()))
+            .collect();
+        let Some(options) = self.options().filter(|_| !said.is_empty()) else {
+            return Ok(Said {
+                answer: usual,
+                write: WriteOptions::default(),
+                rows: self.rows(None, None),
+            });
+        };
+        let parsed = options
+            .parser
+            .parse(&said)
+            .and_then(|matches| self.read(&matches, usual));
+        if parsed.is_err() {
+            given.extend(said);
         }
-    };
-    Ok((answer, WriteOptions::default()))
+        parsed
+    }
+
+    fn read(self, matches: &ArgMatches, usual: AnswerOptions) -> Result<Said> {
+        let refused = |error: clap::Error| schema::from_clap(&error);
+        if self == Takes::Write {
+            return Ok(Said {
+                answer: usual,
+                write: WriteOptions::from_arg_matches(matches).map_err(refused)?,
+                rows: None,
+            });
+        }
+        let (options, rows) = match self {
+            Takes::ReadRows => {
+                let read = ReadRows::from_arg_matches(matches).map_err(refused)?;
+                let SomeRows { limit, after } = read.rows;
+                (read.answer, self.rows(limit, after.after))
+            }
+            Takes::ReadAfter => {
+                let read = ReadAfter::from_arg_matches(matches).map_err(refused)?;
+                (read.answer, self.rows(None, read.rows.after))
+            }
+            _ => {
+                let options = AnswerOptions::from_arg_matches(matches).map_err(refused)?;
+                (options, None)
+            }
+        };
+        let answer = if options.fresh || options.offline || options.max_age.is_some() {
+            options
+        } else {
+            AnswerOptions {
+                fields: options.fields,
+                ..usual
+            }
+        };
+        Ok(Said {
+            answer,
+            write: WriteOptions::default(),
+            rows,
+        })
+    }
+
+    fn rows(self, limit: Option<u32>, after: Option<Mark>) -> Option<Rows> {
+        matches!(self, Takes::ReadRows | Takes::ReadAfter).then_some(Rows { limit, after })
+    }
 }
 
 /// Arguments that mean the same in every tool; [`ABOUT`] says what, once for all of them.
@@ -161,16 +248,17 @@ fn description(command: &clap::Command) -> String {
 
 fn input(leaf: &Leaf, command: &clap::Command, asks: bool) -> JsonObject {
     let mut input = schema::input(command);
-    let options = Options::of(leaf).map(|options| schema::input(&options.command));
+    let options = Takes::of(leaf).options();
+    let options = options.map(|options| schema::input(&options.command));
     let Some(Value::Object(properties)) = input.get_mut("properties") else {
         return input;
     };
     if let Some(Value::Object(options)) = options.and_then(|mut all| all.remove("properties")) {
         // Where nothing is fetched, nothing is fresh or old.
         properties.extend(
-            options
-                .into_iter()
-                .filter(|(name, _)| asks || matches!(name.as_str(), "fields" | "dry_run")),
+            options.into_iter().filter(|(name, _)| {
+                asks || !matches!(name.as_str(), "fresh" | "max_age" | "offline")
+            }),
         );
     }
     for (name, property) in properties.iter_mut() {
