@@ -1,6 +1,7 @@
 //! The MCP face through its front door: the built binary, real Postgres, real HTTP, real clients.
 
 mod admit;
+mod answers;
 mod complete;
 mod ends;
 pub mod house;

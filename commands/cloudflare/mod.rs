@@ -28,7 +28,9 @@ pub fn group() -> Group {
         .command::<zones::Zones>("zones")
         .command::<dns::Dns>("dns")
         .command::<preview::Preview>("preview")
+        .seldom()
         .command::<audit::Audit>("audit")
+        .seldom()
         .command::<sync::Sync>("sync")
 }
 

@@ -37,12 +37,18 @@ pub fn group() -> Group {
         .command::<droplets::Droplets>("droplets")
         .command::<droplet::Droplet>("droplet")
         .command::<sizes::Sizes>("sizes")
+        .seldom()
         .command::<regions::Regions>("regions")
+        .seldom()
         .command::<images::Images>("images")
+        .seldom()
         .command::<account::Account>("account")
+        .seldom()
         .command::<sync::Sync>("sync")
         .action::<create::Create>("create")
+        .seldom()
         .action::<delete::Delete>("delete")
+        .seldom()
         .action::<reboot::Reboot>("reboot")
 }
 

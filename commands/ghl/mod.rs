@@ -50,6 +50,7 @@ pub fn group() -> Group {
         .command::<context::Context>("context")
         .command::<sync::Sync>("sync")
         .command::<sync_stats::SyncStats>("sync-stats")
+        .seldom()
         .action::<task::Task>("task")
         .action::<email::Email>("email")
         .action::<r#move::Move>("move")

@@ -43,15 +43,22 @@ pub fn group() -> Group {
         .command::<domain::Domain>("domain")
         .command::<dns::Dns>("dns")
         .command::<mx::Mx>("mx")
+        .seldom()
         .command::<subdomains::Subdomains>("subdomains")
+        .seldom()
         .command::<contacts::Contacts>("contacts")
+        .seldom()
         .command::<available::Available>("available")
         .command::<plan::Plan>("plan")
+        .seldom()
         .command::<sync::Sync>("sync")
         .action::<dns_set::DnsSet>("dns-set")
         .action::<dns_delete::DnsDelete>("dns-delete")
+        .seldom()
         .action::<dns_apply::DnsApply>("dns-apply")
+        .seldom()
         .action::<dns_rollback::DnsRollback>("dns-rollback")
+        .seldom()
 }
 
 /// Everything core has to know about GoDaddy.

@@ -33,6 +33,7 @@ pub fn register(tree: Group) -> Group {
         .group(job::group())
         .action::<undo::Undo>("undo")
         .command::<quota::Quota>("quota")
+        .seldom()
         .chore::<demo::Demo>("demo")
         .chore::<doctor::Doctor>("doctor")
         .chore::<completions::Completions>("completions")

@@ -26,6 +26,7 @@ pub fn group() -> Group {
     .chore::<RunNow>("run")
     .command::<Status>("status")
     .command::<Schedules>("schedules")
+    .seldom()
 }
 
 /// Run commands on their schedules until told to end

@@ -138,17 +138,19 @@ impl Server {
         &self.0.tree
     }
 
-    /// The tools that are offered, in the order of the tree, as whoever has this grant sees them.
-    pub fn listed(&self, grant: &Grant) -> Vec<Tool> {
-        let seen = |path: &[&'static str]| {
-            let leaf = self.0.tree.leaf(path);
-            leaf.is_some_and(|leaf| self.0.offer.lists(path, leaf) && grant.permits(path, leaf))
-        };
+    /// The tools that whoever has this grant can call, in the order of the tree, and whether each is listed.
+    pub fn callable(&self, grant: &Grant) -> impl Iterator<Item = (&Tool, bool)> {
         let tools = self.0.tools.iter().zip(&self.0.paths);
-        tools
-            .filter(|(_, path)| seen(path))
-            .map(|(tool, _)| tool.clone())
-            .collect()
+        tools.filter_map(|(tool, path)| {
+            let leaf = self.permitted(grant, path)?;
+            Some((tool, self.0.offer.lists(path, leaf)))
+        })
+    }
+
+    /// The tools that are listed to whoever has this grant, in the order of the tree.
+    pub fn listed(&self, grant: &Grant) -> Vec<Tool> {
+        let listed = self.callable(grant).filter(|(_, listed)| *listed);
+        listed.map(|(tool, _)| tool.clone()).collect()
     }
 
     /// Tells the calls under way to end, and waits until they have and are in the audit trail.
@@ -306,7 +308,12 @@ impl ServerHandler for Server {
                 .build(),
         );
         info.server_info = Implementation::new(product.name, product.version);
-        info.instructions = Some(format!("{}. {}", product.about, tools::ABOUT));
+        let more = match self.0.offer.tools {
+            Some(_) => "",
+            None => tools::MORE,
+        };
+        let said = format!("{}. {} {more}", product.about, tools::ABOUT);
+        info.instructions = Some(said.trim_end().to_owned());
         info
     }
 

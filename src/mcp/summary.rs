@@ -111,14 +111,17 @@ fn rows(text: &mut String, columns: &[Column], items: &[Value]) {
     }
 }
 
-/// The columns that tell rows apart: the ids, and the first that says what it is.
+/// The columns that tell rows apart: those that people copy, and the first that says what it is.
 fn telling(columns: &[Column]) -> Vec<Column> {
-    let is_id = |column: &&Column| column.format == Format::Id;
-    let says = |column: &&Column| matches!(column.format, Format::Text | Format::Prose);
+    let mut said = false;
+    let mut tells = |column: &&Column| match column.format {
+        Format::Id => true,
+        Format::Text | Format::Prose => !std::mem::replace(&mut said, true),
+        _ => false,
+    };
     columns
         .iter()
-        .filter(is_id)
-        .chain(columns.iter().find(says))
+        .filter(|column| tells(column))
         .copied()
         .collect()
 }

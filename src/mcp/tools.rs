@@ -190,13 +190,21 @@ const COMMON: [&str; 7] = [
     "limit", "after", "fresh", "max_age", "offline", "fields", "dry_run",
 ];
 
+/// How many rows most lists give where nothing is said, as [`ABOUT`] says.
+const USUAL_ROWS: u64 = 20;
+
+/// Where tools are not listed, for the instructions of the server.
+pub const MORE: &str = "\
+There are more tools than are listed, for what is seldom done: they can be called, and the owner has them \
+listed with `--tools all` or by name; `medtainer mcp tools --cost` shows every one.";
+
 /// What every tool has in common, for the instructions of the server: said once, since a model reads the
 /// whole list before it does anything.
 pub const ABOUT: &str = "\
 Every answer is an object: `status` (success, error or pending_approval), `data`, whose fields the output \
 schema names and any of which may be null, or `error`, and `metadata`: where the data came from (`source`), \
 as of when (`as_of`), whether it is all there is (`complete`), where the next page begins (`next`), and \
-`warnings` to heed. Lists take `limit`, and `after`: the `next` of the page before. Reads take `fields`: only \
+`warnings` to heed. Lists take `limit`, mostly 20 rows unless said, and `after`: the `next` of the page before. Reads take `fields`: only \
 these, as in `id,name`; `max_age`: accept a cached answer up to this old, as in `5m`; `fresh`: answer live or \
 fail; `offline`: from the cache, however old. Writes take `dry_run`: show what would be done, and do nothing. \
 They answer with `text` for a person, `id` for `undo`, `state`: how far it came, `title`, `target`, `changes`, \
@@ -254,12 +262,13 @@ fn input(leaf: &Leaf, command: &clap::Command, asks: bool) -> JsonObject {
         return input;
     };
     if let Some(Value::Object(options)) = options.and_then(|mut all| all.remove("properties")) {
-        // Where nothing is fetched, nothing is fresh or old.
-        properties.extend(
-            options.into_iter().filter(|(name, _)| {
-                asks || !matches!(name.as_str(), "fresh" | "max_age" | "offline")
-            }),
-        );
+        // Where nothing is fetched, nothing is fresh or old. `offline` is taken too, and so seldom wanted
+        // that it is not worth its place in every tool.
+        properties.extend(options.into_iter().filter(|(name, _)| match name.as_str() {
+            "offline" => false,
+            "fresh" | "max_age" => asks,
+            _ => true,
+        }));
     }
     for (name, property) in properties.iter_mut() {
         let Value::Object(property) = property else {
@@ -267,6 +276,10 @@ fn input(leaf: &Leaf, command: &clap::Command, asks: bool) -> JsonObject {
         };
         if COMMON.contains(&name.as_str()) {
             property.remove("description");
+            property.retain(|key, value| match key.as_str() {
+                "default" => *value != USUAL_ROWS,
+                key => key != "minimum",
+            });
         } else if let Some(Value::String(text)) = property.get_mut("description")
             && let Some(words_only) = text.find(" (can be repeated")
         {

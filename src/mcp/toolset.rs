@@ -76,6 +76,9 @@ fn known(word: &str, tree: &Group) -> Option<String> {
     tree.tool(word).map(|(path, _)| tree::tool_name(&path))
 }
 
+/// How near a word has to be to be what was meant; 1 is the same.
+const NEAR: f64 = 0.85;
+
 fn unknown(word: &str, tree: &Group) -> Error {
     let has_tools = |leaves: Vec<(Vec<&str>, &Leaf)>| leaves.iter().any(|(_, leaf)| leaf.is_tool());
     let groups: Vec<_> = tree
@@ -86,8 +89,21 @@ fn unknown(word: &str, tree: &Group) -> Error {
             _ => None,
         })
         .collect();
+    let tools = tree.leaves().into_iter().filter(|(_, leaf)| leaf.is_tool());
+    let tools: Vec<_> = tools.map(|(path, _)| tree::tool_name(&path)).collect();
+    let names = groups
+        .iter()
+        .copied()
+        .chain(tools.iter().map(String::as_str));
+    let near = names
+        .map(|name| (strsim::jaro_winkler(word, name), name))
+        .filter(|(nearness, _)| *nearness > NEAR)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b));
+    let meant = near
+        .map(|(_, name)| format!("Did you mean `{name}`? "))
+        .unwrap_or_default();
     Error::usage(format!("there are no tools `{word}`")).hint(format!(
-        "Name groups or tools, separated by commas, or `all`. The groups are: {}; `medtainer mcp tools` lists the tools.",
+        "{meant}Name groups or tools, separated by commas, or `all`. The groups are: {}; `medtainer mcp tools --cost` lists the tools.",
         groups.join(", ")
     ))
 }

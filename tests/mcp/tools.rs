@@ -8,14 +8,25 @@ use serde_json::{Map, Value, json};
 use medtainer_core::command::Effect;
 use medtainer_core::tree::tool_name;
 
-use super::house::{House, whole};
+use super::house::{Home, House, whole};
 
-/// What tools may cost a model to read, at four bytes a token: on average, each, and all together.
-const BUDGET: (usize, usize, usize) = (222, 420, 12_000);
+/// What tools may cost a model to read, at four bytes a token: each, those listed by default, and all.
+const BUDGET: (usize, usize, usize) = (420, 8_000, 12_000);
+
+/// A server that lists these tools.
+async fn offering(words: &[&str]) -> House {
+    let mut all = vec!["--sandbox", "mcp", "serve", "--listen", "127.0.0.1:0"];
+    all.extend(words);
+    House::start(Home::new().await, &all).await
+}
+
+async fn everything() -> House {
+    offering(&["--tools", "all"]).await
+}
 
 #[tokio::test]
 async fn the_list_can_be_read_by_every_client() {
-    let house = House::new().await;
+    let house = everything().await;
     let first: Value = house
         .modern("tools/list", json!({}))
         .send()
@@ -111,7 +122,7 @@ async fn the_list_can_be_read_by_every_client() {
     let tokens = |value: &Value| value.to_string().len() / 4;
     for tool in tools {
         assert!(
-            tokens(tool) <= BUDGET.1,
+            tokens(tool) <= BUDGET.0,
             "{} costs {}",
             tool["name"],
             tokens(tool)
@@ -119,7 +130,7 @@ async fn the_list_can_be_read_by_every_client() {
     }
     let all = tokens(&first["result"]["tools"]);
     assert!(
-        all <= BUDGET.2 && all <= BUDGET.0 * tools.len(),
+        all <= BUDGET.2,
         "{} tools cost {all} tokens, {} each",
         tools.len(),
         all / tools.len()
@@ -127,8 +138,107 @@ async fn the_list_can_be_read_by_every_client() {
 }
 
 #[tokio::test]
-async fn what_all_tools_share_is_said_once() {
+async fn the_everyday_tools_are_listed_and_all_can_be_called() {
     let house = House::new().await;
+    let tools = house.tools().await;
+    let tokens = serde_json::to_string(&tools).unwrap().len() / 4;
+    assert!(
+        tokens <= BUDGET.1,
+        "{} tools cost {tokens} tokens",
+        tools.len()
+    );
+    let names: HashSet<_> = tools
+        .iter()
+        .map(|tool| tool["name"].as_str().unwrap())
+        .collect();
+    for everyday in [
+        "ghl_contacts",
+        "ghl_search",
+        "godaddy_dns",
+        "do_droplets",
+        "undo",
+        "audit_list",
+    ] {
+        assert!(names.contains(everyday), "{everyday}");
+    }
+    for seldom in ["do_sizes", "quota", "godaddy_mx"] {
+        assert!(!names.contains(seldom), "{seldom}");
+    }
+    let sizes = house.call("do_sizes", json!({ "limit": 1 })).await;
+    assert_eq!(sizes["isError"], false, "{sizes}");
+    let hello = json!({ "protocolVersion": "2025-06-18", "capabilities": {},
+        "clientInfo": { "name": "test", "version": "1" } });
+    let said = whole(house.legacy("initialize", hello).send().await.unwrap()).await;
+    let said = said["result"]["instructions"].as_str().unwrap();
+    assert!(
+        said.contains("more tools than are listed") && said.contains("`--tools all`"),
+        "{said}"
+    );
+
+    // What the owner reads of it.
+    let costs = house.home.run(&["mcp", "tools", "--cost"]).await;
+    let rows = costs["items"].as_array().unwrap();
+    let sum = |listed: Option<bool>| -> u64 {
+        rows.iter()
+            .filter(|row| listed.is_none_or(|listed| row["listed"] == listed))
+            .map(|row| row["tokens"].as_u64().unwrap())
+            .sum()
+    };
+    assert_eq!(costs["tokens_listed"], sum(Some(true)));
+    assert_eq!(costs["tokens_all"], sum(None));
+    let listed = rows.iter().filter(|row| row["listed"] == true);
+    assert_eq!(listed.count(), tools.len());
+    let plain = house.home.run(&["mcp", "tools"]).await;
+    assert_eq!(plain["items"].as_array().unwrap().len(), tools.len());
+    assert!(plain["items"][0].get("tokens").is_none() && plain.get("tokens_all").is_none());
+}
+
+#[tokio::test]
+async fn the_owner_chooses_what_is_listed_and_called() {
+    let house = offering(&["--tools", "godaddy,do_sizes", "--read-only"]).await;
+    let tree = (medtainer::PRODUCT.tree)();
+    let wanted: HashSet<_> = tree
+        .leaves()
+        .into_iter()
+        .filter(|(path, leaf)| {
+            let name = tool_name(path);
+            leaf.is_tool()
+                && leaf.effect == Effect::Read
+                && (path[0] == "godaddy" || name == "do_sizes")
+        })
+        .map(|(path, _)| tool_name(&path))
+        .collect();
+    let tools = house.tools().await;
+    let listed: HashSet<_> = tools
+        .iter()
+        .map(|tool| tool["name"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(listed, wanted);
+    let sizes = house.call("do_sizes", json!({ "limit": 1 })).await;
+    assert_eq!(sizes["isError"], false, "{sizes}");
+    for barred in ["ghl_contacts", "godaddy_sync", "godaddy_dns_set", "undo"] {
+        let call = json!({ "name": barred, "arguments": {} });
+        let said = whole(house.legacy("tools/call", call).send().await.unwrap()).await;
+        assert_eq!(said["error"]["code"], -32602, "{barred}: {said}");
+    }
+    for (words, hint) in [
+        (&["--tools", "godady"][..], "`godaddy`"),
+        (&["--tools", "ghl_contcts"], "`ghl_contacts`"),
+    ] {
+        let mut command =
+            house
+                .home
+                .command(&["--sandbox", "mcp", "serve", "--listen", "127.0.0.1:0"]);
+        let output = command.args(words).output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(words[1]) && said.contains(hint), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_all_tools_share_is_said_once() {
+    let house = everything().await;
     let hello = json!({ "protocolVersion": "2025-06-18", "capabilities": {},
         "clientInfo": { "name": "test", "version": "1" } });
     let reply = house.legacy("initialize", hello).send().await.unwrap();
@@ -204,7 +314,7 @@ fn keeps(promise: &Value, answer: &Value) {
 
 #[tokio::test]
 async fn answers_keep_to_their_schemas() {
-    let house = House::new().await;
+    let house = everything().await;
     let promises = promises(&house).await;
     let contacts = house.call("ghl_contacts", json!({ "limit": 3 })).await;
     let id = contacts["structuredContent"]["data"]["items"][0]["id"]

@@ -23,7 +23,7 @@ pub fn group() -> Group {
     )
     .chore::<serve::Serve>("serve")
     .chore::<stdio::Stdio>("stdio")
-    .chore::<tools::Tools>("tools")
+    .chore::<tools::ListTools>("tools")
     .chore::<passphrase::Passphrase>("passphrase")
     .group(clients::group())
     .group(keys::group())
