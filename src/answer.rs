@@ -167,6 +167,8 @@ impl Answer {
             count: metadata.count,
             complete: metadata.complete,
             next: metadata.next.clone(),
+            total: metadata.total,
+            cursors: Vec::new(),
         });
         let outcome = match (kept.error, data) {
             (None, Some(data)) => Ok(data),

@@ -26,6 +26,8 @@ pub fn group() -> Group {
 pub struct Known {
     #[serde(flatten)]
     shown: Shown,
+    #[serde(skip)]
+    number: i64,
 }
 
 impl Row for Known {
@@ -42,9 +44,15 @@ impl Row for Known {
     ];
 }
 
+fn known(job: Job) -> Result<Known> {
+    Ok(Known {
+        number: job.number,
+        shown: Shown::of(job)?,
+    })
+}
+
 fn one(job: Job) -> Result<One<Known>> {
-    let shown = Shown::of(job)?;
-    Ok(One(Known { shown }))
+    known(job).map(One)
 }
 
 /// Look how far a job is, and get its result when it has ended
@@ -125,17 +133,9 @@ impl Command for List {
     async fn run(&self, cx: &Context) -> Result<Self::Output> {
         let after = self.paging.after_number()?;
         let limit = i64::from(self.paging.limit);
-        let mut found = jobs::list(cx.store(), cx.owner(), after, limit + 1).await?;
-        let more = found.len() as i64 > limit;
-        found.truncate(self.paging.limit as usize);
-        let next = found
-            .last()
-            .filter(|_| more)
-            .map(|job| job.number.to_string());
-        let items = found.into_iter().map(|job| {
-            let shown = Shown::of(job)?;
-            Ok(Known { shown })
-        });
-        Ok(Page::upto(items.collect::<Result<_>>()?, next))
+        let found = jobs::list(cx.store(), cx.owner(), after, limit + 1).await?;
+        let items = found.into_iter().map(known).collect::<Result<_>>()?;
+        let cursor = |known: &Known| known.number.to_string();
+        Ok(Page::upto(items, self.paging.limit, cursor))
     }
 }

@@ -270,8 +270,19 @@ async fn every_list_can_be_walked_page_by_page() {
         walked.push((name, rows.len()));
     }
     assert!(walked.len() >= 18, "{walked:?}");
-    let empty: Vec<_> = walked.iter().filter(|(_, rows)| *rows == 0).collect();
-    assert!(empty.len() <= 4, "{empty:?}");
+    // Where nothing ever happened there is nothing to walk.
+    let unused = [
+        "ghl_history",
+        "godaddy_mx",
+        "sync_status",
+        "approvals_list",
+        "job_list",
+    ];
+    let empty = walked.iter().filter(|(_, rows)| *rows == 0);
+    let empty: Vec<_> = empty
+        .filter(|(name, _)| !unused.contains(&name.as_str()))
+        .collect();
+    assert!(empty.is_empty(), "{empty:?}");
 }
 
 #[tokio::test]
