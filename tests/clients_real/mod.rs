@@ -16,7 +16,7 @@ use crate::mcp::house::{BINARY, House};
 fn stdio(house: &House) -> String {
     let program = house.home.dir.path().join("serve-stdio");
     let script = format!(
-        "#!/bin/sh\nDATABASE_URL='{}' MEDTAINER_HOME='{}' exec '{BINARY}' --sandbox mcp stdio\n",
+        "#!/bin/sh\nDATABASE_URL='{}' MEDTAINER_HOME='{}' MEDTAINER_HANDLE=20 exec '{BINARY}' --sandbox mcp stdio\n",
         crate::database::url(&house.home.database),
         house.home.dir.path().join("home").display()
     );

@@ -5,8 +5,9 @@ use std::time::Duration;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
-use super::{CONTACTS, SERVE, handle, slow, sync};
+use super::{CONTACTS, SERVE, handle, rows, slow, sync};
 use crate::mcp::house::{House, MODERN, whole};
+use crate::registry::Npm;
 
 const META: &str = "io.modelcontextprotocol";
 
@@ -130,4 +131,28 @@ async fn a_task_is_cancelled_and_others_know_nothing_of_it() {
     assert_eq!(said["error"]["code"], -32021, "{said}");
     let plain = request(&house, "tools/call", sync(), false);
     handle(&whole(plain.send().await.unwrap()).await["result"]);
+}
+
+#[tokio::test]
+async fn the_inspector_follows_a_task_to_its_end() {
+    let Some(npm) = Npm::installed() else {
+        return;
+    };
+    let (home, _provider) = slow().await;
+    let house = House::start(home.clone(), SERVE).await;
+    let mut inspector = npm.command("mcp-inspector");
+    inspector
+        .args(["--cli", &house.url, "--transport", "http"])
+        .args(["--protocol-era", "modern", "--format", "json"])
+        .args(["--method", "tools/call", "--tool-name", "ghl_sync"])
+        .args(["--tool-args-json", r#"{"only":["contacts"]}"#])
+        .env("HOME", home.dir.path());
+    let done = tokio::task::spawn_blocking(move || inspector.output().unwrap());
+    let done = done.await.unwrap();
+    let said = String::from_utf8_lossy(&done.stdout);
+    let said: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{done:?}"));
+    let result = &said["result"]["structuredContent"];
+    assert_eq!(result["data"]["items"][0]["fetched"], CONTACTS, "{said}");
+    let kept: Vec<(String,)> = rows(&home, "select state from jobs").await;
+    assert_eq!(kept, [("done".to_owned(),)], "it was a task");
 }
