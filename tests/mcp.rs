@@ -2,9 +2,12 @@
 
 mod admit;
 mod answers;
+mod bridge;
 mod complete;
+mod elsewhere;
 mod ends;
 pub mod house;
+mod install;
 mod keys;
 mod limits;
 mod prompts;

@@ -226,6 +226,7 @@ async fn every_statement_fits_the_tables() {
         &[medtainer_core::sync::STATEMENTS],
         &[medtainer_core::mcp::keys::STATEMENTS],
         medtainer_core::mcp::oauth::STATEMENTS,
+        &[medtainer_core::mcp::client::shelf::STATEMENTS],
         &[medtainer::digitalocean::store::STATEMENTS],
         &[medtainer::ghl::lessons::STATEMENTS],
         &[medtainer::ghl::lookup::STATEMENTS],

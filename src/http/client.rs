@@ -36,7 +36,7 @@ impl Default for Timeouts {
 /// What runs here and speaks plain HTTP is reached without a proxy and without reading the machine's
 /// root certificates, which takes up to 70 ms when they are not in memory.
 #[derive(Default)]
-pub(super) struct Clients {
+pub(crate) struct Clients {
     world: OnceLock<Client>,
     near: OnceLock<Client>,
 }
@@ -58,7 +58,8 @@ impl Clients {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether a URL is on this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host_str() {
         Some("localhost") => true,
         Some(host) => host

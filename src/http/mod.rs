@@ -25,7 +25,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 use tokio::time::Instant;
 
-pub(crate) use self::client::pinned;
+pub(crate) use self::client::{Clients, is_loopback, pinned};
 pub use self::client::{Timeouts, install_crypto};
 pub use self::gate::{Breaker, Standing, standings};
 pub use self::request::{Effect, Method, Request};

@@ -4,6 +4,7 @@
 //! command's help, its schemas are derived from the arguments and the output, its annotations from
 //! the effect.
 
+pub mod client;
 mod complete;
 pub mod grant;
 pub mod http;

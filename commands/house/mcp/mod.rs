@@ -1,6 +1,8 @@
 //! `medtainer mcp`: the same commands, for AI clients.
 
+mod bridge;
 mod clients;
+mod install;
 mod keys;
 mod passphrase;
 mod serve;
@@ -23,6 +25,8 @@ pub fn group() -> Group {
     )
     .chore::<serve::Serve>("serve")
     .chore::<stdio::Stdio>("stdio")
+    .chore::<bridge::Bridge>("bridge")
+    .chore::<install::Install>("install")
     .chore::<tools::ListTools>("tools")
     .chore::<passphrase::Passphrase>("passphrase")
     .group(clients::group())
