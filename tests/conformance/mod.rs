@@ -21,6 +21,7 @@ async fn fixture() -> (String, tokio_util::sync::DropGuard) {
         handler: Fixture::new(),
         listen,
         door: None,
+        behind: axum::Router::new(),
         beside: axum::Router::new(),
     };
     let end = CancellationToken::new();

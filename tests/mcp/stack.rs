@@ -96,6 +96,7 @@ impl Theatre {
             handler: puppet.clone(),
             listen,
             door: None,
+            behind: axum::Router::new(),
             beside,
         };
         let end = CancellationToken::new();

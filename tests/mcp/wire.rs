@@ -78,7 +78,7 @@ async fn each_rule_of_the_wire_holds() {
         ("a cursor nobody gave", house.modern("tools/list", json!({ "cursor": "x" })), 200, Some(-32602)),
         ("a tool nobody knows", house.modern("tools/call", json!({ "name": "nope" })), 200, Some(-32602)),
         ("legacy, a tool nobody knows", house.legacy("tools/call", json!({ "name": "nope" })), 200, Some(-32602)),
-        ("5 MB", house.legacy("tools/call", json!({ "name": "quota", "filler": "x".repeat(5 << 20) })), 413, None),
+        ("5 MB", house.legacy("tools/call", json!({ "name": "quota", "filler": "x".repeat(5 << 20) })), 413, Some(-32600)),
     ];
     for (what, request, status, code) in rules {
         let (got, error, body) = outcome(what, request).await;

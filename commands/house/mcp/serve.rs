@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use clap::Args;
 use medtainer_core::cli::{Host, write_stdout};
 use medtainer_core::command::{Chore, Effect};
-use medtainer_core::mcp::http::{Listen, Origin, PublicUrl, serve};
+use medtainer_core::mcp::http::{Listen, Origin, PublicUrl, Replies, serve};
 use medtainer_core::mcp::keys::{self, Key};
 use medtainer_core::mcp::oauth::passphrase::Owner;
 use medtainer_core::output::Text;
@@ -61,6 +61,17 @@ pub struct Serve {
     #[arg(long, conflicts_with = "auth")]
     no_auth: bool,
 
+    /// The form of an answer that nothing precedes
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = Replies::Json)]
+    replies: Replies,
+
+    /// Keep sessions for clients of before 2026-07-28
+    ///
+    /// They let such a client be asked something in the middle of a call. They do not survive a restart
+    /// and bind the client to this process.
+    #[arg(long)]
+    sessions: bool,
+
     #[command(flatten)]
     tooling: Tooling,
 }
@@ -90,6 +101,8 @@ impl Chore for Serve {
             public_url: self.public_url.clone(),
             trust_proxy: self.trust_proxy,
             auth: self.auth,
+            replies: self.replies,
+            sessions: self.sessions,
             ..Listen::at(self.listen)
         };
         let bound = listen.bind().await?;

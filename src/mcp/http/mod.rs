@@ -1,38 +1,44 @@
-//! MCP over Streamable HTTP at `/mcp`, for every revision, without sessions.
+//! MCP over Streamable HTTP at `/mcp`, for every revision, and over HTTP+SSE at `/sse` for clients of
+//! the first one.
 
 mod accept;
 mod admit;
 mod client;
 mod late;
 mod limits;
+mod normal;
 mod origin;
 mod public;
+mod ready;
+mod run;
 mod scopes;
+mod sessions;
+mod sse;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::Server;
 use super::oauth::{OAuth, Site};
-use crate::app::App;
 use crate::error::{Error, Result};
-use crate::store::Business;
 
 use accept::Connections;
+use limits::Tally;
+use normal::Norm;
 use origin::Gate;
+use sessions::Sessions;
 
 pub use admit::Door;
 pub use client::ClientAddress;
@@ -53,10 +59,24 @@ pub struct Listen {
     pub public_url: Option<PublicUrl>,
     /// Whether a proxy in front says who the client is.
     pub trust_proxy: bool,
+    /// The form of an answer that could have either.
+    pub replies: Replies,
+    /// Whether clients of before 2026-07-28 get sessions.
+    pub sessions: bool,
     /// Its bounds.
     pub limits: Limits,
     /// Whether nobody passes without a credential even on loopback; beyond it nobody ever does.
     pub auth: bool,
+}
+
+/// The form of an answer that could be one JSON object or a stream of one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Replies {
+    /// One JSON object, unless something precedes the answer.
+    #[default]
+    Json,
+    /// A stream of events, always.
+    Events,
 }
 
 /// A bound server, not yet serving.
@@ -77,6 +97,8 @@ impl Listen {
             public_url: None,
             trust_proxy: false,
             auth: false,
+            replies: Replies::Json,
+            sessions: false,
             limits: Limits::default(),
         }
     }
@@ -107,6 +129,8 @@ pub struct Stack<H> {
     pub listen: Listen,
     /// Who may pass; everybody when absent.
     pub door: Option<Door>,
+    /// Routes beside `/mcp` that pass the door as it does.
+    pub behind: axum::Router,
     /// Pages beside `/mcp`, which need no credential of ours.
     pub beside: axum::Router,
 }
@@ -122,9 +146,7 @@ pub async fn serve(
     cancel: CancellationToken,
 ) -> Result<()> {
     let (app, business) = (server.0.app.clone(), server.0.business.clone());
-    let mut beside = axum::Router::new()
-        .route("/health", get(|| async { "ok\n" }))
-        .route("/ready", get(ready).with_state((app.clone(), business)));
+    let mut beside = ready::pages(app.clone(), business);
     let mut oauth = None;
     if listen.needs_credentials(bound.address) {
         let site = Site::new(listen.public_url.clone(), &listen.hosts, bound.address);
@@ -135,6 +157,7 @@ pub async fn serve(
     let stack = Stack {
         handler: server.clone(),
         listen: listen.clone(),
+        behind: run::route(server.clone(), listen.limits),
         door: Some(Door::new(server.clone(), oauth)),
         beside,
     };
@@ -167,41 +190,73 @@ impl<H: ServerHandler + Clone> Stack<H> {
 
     fn router(self, address: SocketAddr, closed: CancellationToken) -> axum::Router {
         let listen = self.listen;
+        let limits = listen.limits;
         let gate = Gate::new(
             listen.hosts.into_iter().chain([address.ip().to_string()]),
             &listen.origins,
             listen.public_url.as_ref(),
         );
-        let config = StreamableHttpServerConfig::default()
-            .with_legacy_session_mode(false)
-            .with_json_response(true)
-            .disable_allowed_hosts()
-            .with_cancellation_token(closed);
         let handler = self.handler;
-        let service = StreamableHttpService::new(
-            move || Ok(handler.clone()),
-            Arc::new(NeverSessionManager::default()),
-            config,
-        );
-        let mut mcp = axum::Router::new()
-            .route_service("/mcp", service)
-            .layer(middleware::from_fn(late::begin_in_time));
+        let versions = handler.supported_protocol_versions();
+        let norm = Norm {
+            limits,
+            versions: versions.iter().map(ToString::to_string).collect(),
+        };
+        // Hosts and origins are looked at before this, on every route.
+        let mut config = StreamableHttpServerConfig::default()
+            .with_legacy_session_mode(listen.sessions)
+            .with_json_response(listen.replies == Replies::Json)
+            .disable_allowed_hosts()
+            .with_cancellation_token(closed.clone());
+        config.sse_keep_alive = Some(limits.keep_alive);
+        config.max_request_body_bytes = limits.body;
+        let (serving, factory) = (handler.clone(), move || Ok(handler.clone()));
+        let mut mcp = axum::Router::new();
+        if listen.sessions {
+            let sessions = Sessions::new(limits);
+            let service = StreamableHttpService::new(factory, sessions.manager.clone(), config);
+            mcp = mcp
+                .route_service("/mcp", service)
+                .layer(middleware::from_fn_with_state(limits, late::begin_in_time))
+                .layer(middleware::from_fn_with_state(
+                    sessions.clone(),
+                    sessions::bind,
+                ));
+            tokio::spawn(sessions.tidy(closed.clone()));
+        } else {
+            let none = Arc::new(NeverSessionManager::default());
+            mcp = mcp
+                .route_service("/mcp", StreamableHttpService::new(factory, none, config))
+                .layer(middleware::from_fn_with_state(limits, late::begin_in_time));
+        }
+        let mut mcp = mcp
+            .layer(middleware::from_fn_with_state(norm, normal::normalize))
+            .merge(sse::routes(serving, limits, closed))
+            .merge(self.behind)
+            .layer(middleware::from_fn_with_state(
+                Tally::new(limits.requests_of_one),
+                limits::of_one,
+            ));
         if let Some(door) = self.door {
             mcp = mcp
                 .layer(middleware::from_fn_with_state(
-                    door.clone(),
+                    (door.clone(), limits),
                     scopes::suffice,
                 ))
                 .layer(middleware::from_fn_with_state(door, admit::admit));
         }
-        mcp.layer(middleware::map_response(hang_up_unread))
-            .merge(self.beside)
-            .layer(middleware::from_fn_with_state(gate, origin::guard))
-            .layer(CatchPanicLayer::custom(broke_off))
-            .layer(middleware::from_fn_with_state(
-                listen.trust_proxy,
-                client::locate,
-            ))
+        mcp.layer(middleware::from_fn_with_state(
+            Arc::new(Semaphore::new(limits.requests)),
+            limits::of_all,
+        ))
+        .layer(middleware::map_response(limits::hang_up_unread))
+        .merge(self.beside)
+        .layer(middleware::from_fn_with_state(gate, origin::guard))
+        .layer(CatchPanicLayer::custom(broke_off))
+        .layer(middleware::from_fn_with_state(
+            listen.trust_proxy,
+            client::locate,
+        ))
     }
 }
 
@@ -209,36 +264,4 @@ impl<H: ServerHandler + Clone> Stack<H> {
 fn broke_off(_: Box<dyn std::any::Any + Send>) -> Response {
     let text = "this request broke off: a defect of medtainer, see its log\n";
     (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
-}
-
-/// A connection whose request was not read to its end cannot carry another one, and the client is
-/// told, lest it sends one.
-async fn hang_up_unread(mut response: Response) -> Response {
-    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        response
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
-}
-
-async fn ready(State((app, business)): State<(Arc<App>, Business)>) -> Response {
-    let check = async {
-        let desk = app.desk(&business).await?;
-        let (have, want) = desk.store.versions().await?;
-        Ok::<_, Error>(have == Some(want))
-    };
-    match check.await {
-        Ok(true) => "ready\n".into_response(),
-        Ok(false) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the database is not migrated\n",
-        )
-            .into_response(),
-        Err(_) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the database does not answer\n",
-        )
-            .into_response(),
-    }
 }

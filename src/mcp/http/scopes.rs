@@ -1,18 +1,16 @@
 //! Tokens that do not suffice: who has one can ask its owner for more, and is told by the status of the
 //! answer, which nothing behind this could set any more.
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::admit::Door;
+use super::limits::{Limits, read};
 use crate::mcp::grant::{Grant, Scope, Scopes};
-
-/// The longest request that is read; the tools take none that is longer.
-const LONGEST: usize = 4 << 20;
 
 /// Where a tool is named by the address.
 const RUN: &str = "/mcp/run/";
@@ -30,7 +28,11 @@ struct Params {
 }
 
 /// Lets a call pass whose token has the scope that it needs.
-pub(super) async fn suffice(State(door): State<Door>, request: Request, next: Next) -> Response {
+pub(super) async fn suffice(
+    State((door, limits)): State<(Door, Limits)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let grant = request.extensions().get::<Grant>();
     let Some(grant) = grant
         .filter(|grant| grant.can_step_up && grant.scopes != Scopes::ALL)
@@ -49,8 +51,9 @@ pub(super) async fn suffice(State(door): State<Door>, request: Request, next: Ne
         };
     }
     let (parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, LONGEST).await else {
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    let body = match read(body, &limits).await {
+        Ok(body) => body,
+        Err(unread) => return (unread.status(), format!("{}\n", unread.why())).into_response(),
     };
     let message: Option<Message> = serde_json::from_slice(&body).ok();
     let request = Request::from_parts(parts, Body::from(body));

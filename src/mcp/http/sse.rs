@@ -1,0 +1,242 @@
+//! The transport of 2024-11-05: a stream that says where to send messages, and the place to send them
+//! to. rmcp has it no more; here each stream is a pair of channels to a service of its own.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures::channel::mpsc;
+use futures::{SinkExt, StreamExt, stream};
+use rmcp::ServerHandler;
+use rmcp::model::{ClientJsonRpcMessage, ClientNotification, JsonRpcMessage, ServerJsonRpcMessage};
+use rmcp::service::serve_server_with_ct;
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use uuid::Uuid;
+
+use super::limits::{Limits, Taken, Tally, busy, is_deeper, owner, read};
+use super::normal::problem;
+
+/// Messages that wait on either side of a stream.
+const ROOM: usize = 64;
+
+/// The streams that are open.
+pub(super) struct Streams<H> {
+    handler: H,
+    limits: Limits,
+    closed: CancellationToken,
+    tally: Tally,
+    open: Arc<Mutex<HashMap<String, Seat>>>,
+}
+
+impl<H: Clone> Clone for Streams<H> {
+    fn clone(&self) -> Self {
+        Streams {
+            handler: self.handler.clone(),
+            limits: self.limits,
+            closed: self.closed.clone(),
+            tally: self.tally.clone(),
+            open: self.open.clone(),
+        }
+    }
+}
+
+/// Where a stream's messages go, and who may send them.
+struct Seat {
+    owner: String,
+    inbox: mpsc::Sender<ClientJsonRpcMessage>,
+    // Requests that are not answered yet.
+    waiting: Arc<AtomicUsize>,
+}
+
+fn answered(waiting: &AtomicUsize) {
+    let one_less = |count: usize| count.checked_sub(1);
+    waiting.fetch_update(Relaxed, Relaxed, one_less).ok();
+}
+
+/// What ends with a stream: its service, and its place.
+struct Leave {
+    id: String,
+    open: Arc<Mutex<HashMap<String, Seat>>>,
+    _service: DropGuard,
+    _taken: Taken,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.remove(&self.id);
+    }
+}
+
+/// `GET /sse` and `POST /messages`; streams end when `closed`.
+pub(super) fn routes<H>(handler: H, limits: Limits, closed: CancellationToken) -> Router
+where
+    H: ServerHandler + Clone,
+{
+    let streams = Streams {
+        handler,
+        limits,
+        closed,
+        tally: Tally::new(limits.streams_of_one),
+        open: Arc::default(),
+    };
+    Router::new()
+        .route("/sse", get(listen::<H>))
+        .route("/messages", post(say::<H>))
+        .with_state(streams)
+}
+
+async fn listen<H>(State(streams): State<Streams<H>>, request: Request) -> Response
+where
+    H: ServerHandler + Clone,
+{
+    let owner = owner(request.extensions());
+    let Some(taken) = streams.tally.take(owner.clone()) else {
+        return busy(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many streams of yours are open\n",
+        );
+    };
+    let id = Uuid::new_v4().simple().to_string();
+    let (inbox, messages) = mpsc::channel(ROOM);
+    let (out, answers) = mpsc::channel::<ServerJsonRpcMessage>(ROOM);
+    let (ct, waiting) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
+    let leave = Leave {
+        id: id.clone(),
+        open: streams.open.clone(),
+        _service: ct.clone().drop_guard(),
+        _taken: taken,
+    };
+    streams
+        .open
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(
+            id.clone(),
+            Seat {
+                owner,
+                inbox,
+                waiting: waiting.clone(),
+            },
+        );
+    let handler = streams.handler;
+    tokio::spawn(async move {
+        match serve_server_with_ct(handler, (out, messages), ct).await {
+            Ok(running) => {
+                running.waiting().await.ok();
+            }
+            Err(e) => tracing::debug!("a client left before it had said who it is: {e}"),
+        }
+    });
+    let endpoint = Event::default()
+        .event("endpoint")
+        .data(format!("/messages?sessionId={id}"));
+    let event = move |message: ServerJsonRpcMessage| {
+        if matches!(
+            message,
+            JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_)
+        ) {
+            answered(&waiting);
+        }
+        Event::default().event("message").json_data(message)
+    };
+    let events = stream::iter([Ok(endpoint)])
+        .chain(answers.map(event))
+        .take_until(streams.closed.cancelled_owned())
+        // Dropped with the stream, whoever ends it.
+        .map(move |event| {
+            let _ = &leave;
+            event
+        });
+    let alive = KeepAlive::new().interval(streams.limits.keep_alive);
+    let mut response = Sse::new(events).keep_alive(alive).into_response();
+    let unbuffered = HeaderValue::from_static("no");
+    response
+        .headers_mut()
+        .insert("x-accel-buffering", unbuffered);
+    response
+}
+
+async fn say<H>(State(streams): State<Streams<H>>, request: Request) -> Response
+where
+    H: ServerHandler + Clone,
+{
+    let refused = |status: StatusCode, code: i32, why: &str| problem(status, code, why, None, None);
+    let (parts, body) = request.into_parts();
+    let owner = owner(&parts.extensions);
+    let query = parts.uri.query().unwrap_or_default();
+    let id = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("sessionId="));
+    let inbox = id.and_then(|id| {
+        let open = streams.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let seat = open.get(id).filter(|seat| seat.owner == owner);
+        seat.map(|seat| (seat.inbox.clone(), seat.waiting.clone()))
+    });
+    let Some((mut inbox, waiting)) = inbox else {
+        return (
+            StatusCode::NOT_FOUND,
+            "there is no such stream; open one with GET /sse\n",
+        )
+            .into_response();
+    };
+    let body = match read(body, &streams.limits).await {
+        Ok(body) => body,
+        Err(unread) => return refused(unread.status(), -32_600, unread.why()),
+    };
+    if is_deeper(&body, streams.limits.depth) {
+        return refused(
+            StatusCode::BAD_REQUEST,
+            -32_600,
+            "the JSON is nested too deeply",
+        );
+    }
+    let mut message: ClientJsonRpcMessage = match serde_json::from_slice(&body) {
+        Ok(message) => message,
+        Err(e) if e.is_data() => {
+            return refused(
+                StatusCode::BAD_REQUEST,
+                -32_600,
+                "this is no message of MCP",
+            );
+        }
+        Err(_) => return refused(StatusCode::BAD_REQUEST, -32_700, "the body is not JSON"),
+    };
+    match &message {
+        JsonRpcMessage::Request(_) if waiting.fetch_add(1, Relaxed) >= ROOM => {
+            answered(&waiting);
+            return busy(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many requests of yours at once\n",
+            );
+        }
+        // Nothing is answered that was cancelled.
+        JsonRpcMessage::Notification(said)
+            if matches!(
+                said.notification,
+                ClientNotification::CancelledNotification(_)
+            ) =>
+        {
+            answered(&waiting);
+        }
+        _ => {}
+    }
+    message.insert_extension(parts);
+    // A service that does not take its messages is busy with earlier ones.
+    match timeout(streams.limits.patience, inbox.send(message)).await {
+        Ok(Ok(())) => (StatusCode::ACCEPTED, "Accepted\n").into_response(),
+        Ok(Err(_)) => (StatusCode::NOT_FOUND, "this stream has ended\n").into_response(),
+        Err(_) => busy(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many messages at once\n",
+        ),
+    }
+}
