@@ -3,4 +3,8 @@
 
 pub mod browser;
 mod login;
+mod owner;
+mod quiet;
+mod refusals;
 mod rows;
+mod tokens;

@@ -1,12 +1,16 @@
 //! An owner before a browser, and a client that sends them there.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::{RequestBuilder, Response, StatusCode, Url, header, redirect};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
 use crate::mcp::house::{Home, House};
@@ -20,6 +24,44 @@ pub async fn home() -> Home {
     home.env
         .push((PASSPHRASE.into(), format!("open {}", Uuid::new_v4())));
     home
+}
+
+impl Home {
+    /// Changes what the authorization server keeps.
+    pub async fn sql(&self, statement: &'static str) {
+        let mut conn = PgConnection::connect_with(&self.database).await.unwrap();
+        sqlx::query(statement).execute(&mut conn).await.unwrap();
+    }
+
+    /// Reads a column of what it keeps.
+    pub async fn rows(&self, statement: &'static str) -> Vec<String> {
+        let mut conn = PgConnection::connect_with(&self.database).await.unwrap();
+        sqlx::query_scalar(statement)
+            .fetch_all(&mut conn)
+            .await
+            .unwrap()
+    }
+
+    /// Everything in every table, as text.
+    pub async fn dump(&self) -> String {
+        let mut conn = PgConnection::connect_with(&self.database).await.unwrap();
+        let tables = "select format('%I.%I', schemaname, tablename) from pg_tables
+            where schemaname = 'public' or schemaname like 'biz%'";
+        let names: Vec<String> = sqlx::query_scalar(tables)
+            .fetch_all(&mut conn)
+            .await
+            .unwrap();
+        let mut all = String::new();
+        for name in names {
+            let rows = format!("select coalesce(string_agg(t::text, chr(10)), '') from {name} t");
+            let rows: String = sqlx::query_scalar(AssertSqlSafe(rows))
+                .fetch_one(&mut conn)
+                .await
+                .unwrap();
+            all.push_str(&format!("{name}\n{rows}\n"));
+        }
+        all
+    }
 }
 
 /// A server that lets nobody in without a credential.
@@ -183,6 +225,18 @@ impl Browser {
         let mut url = page.url.clone();
         url.set_query(None);
         let origin = url.origin().ascii_serialization();
+        self.submit_from(page, form, &origin).await
+    }
+
+    /// The same where the page is known by another address than the server's own.
+    pub async fn submit_from(
+        &mut self,
+        page: &Page,
+        form: &[(String, String)],
+        origin: &str,
+    ) -> Page {
+        let mut url = page.url.clone();
+        url.set_query(None);
         let request = self
             .http
             .post(url)
@@ -389,4 +443,22 @@ pub async fn call(house: &House, token: &str) -> Response {
         .send()
         .await
         .unwrap()
+}
+
+/// A directory with the browser that programs open: first in their `PATH`, it finds the consent page and
+/// allows it. The programs need the owner's passphrase in their environment.
+pub fn opener(home: &Home) -> PathBuf {
+    let folder = home.dir.path().join("opener");
+    std::fs::create_dir_all(&folder).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/browser.py");
+    for name in ["xdg-open", "www-browser"] {
+        let path = folder.join(name);
+        std::fs::write(
+            &path,
+            format!("#!/bin/sh\nexec python3 '{script}' \"$@\"\n"),
+        )
+        .unwrap();
+        std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    }
+    folder
 }

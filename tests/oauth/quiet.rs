@@ -1,0 +1,106 @@
+//! What no log and no table may hold.
+
+use std::sync::Arc;
+
+use tokio::process::Command;
+
+use super::browser::{Browser, Client, at, call, home, log_in, passphrase, tokens};
+use crate::mcp::house::{BINARY, House, Served};
+
+#[tokio::test]
+async fn no_log_line_and_no_row_holds_a_secret() {
+    let home = Arc::new(home().await);
+    let log = home.dir.path().join("log");
+    let words = [
+        "--sandbox",
+        "mcp",
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--auth",
+    ];
+    // What the server says goes into a file: a pipe that nobody reads would stop it.
+    let plain = home.command(&[]);
+    let set = plain
+        .as_std()
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "exec \"$0\" \"$@\" 2>\"$LOG\"", BINARY])
+        .args(words)
+        .env_clear()
+        .envs(set)
+        .env("LOG", &log)
+        .env("MEDTAINER_LOG", "trace")
+        .kill_on_drop(true);
+    let served = Served::start(command).await;
+    let url = served.said["mcp"].as_str().unwrap().to_owned();
+    let house = House {
+        home: home.clone(),
+        served,
+        url,
+        http: reqwest::Client::new(),
+    };
+    let client = Client::registered(&house).await;
+    let mut browser = Browser::new();
+    let code = client.code(&house, &mut browser).await;
+    let first = tokens(client.exchange(&house, &code)).await;
+    let second = tokens(client.refresh(&house, &first.refresh)).await;
+    call(&house, &second.access).await;
+    let third = log_in(&house, &client).await;
+    let mut other = Browser::new();
+    let page = other.open(&client.link(&house)).await;
+    let wrong = super::browser::random();
+    other.submit(&page, &page.form(&wrong)).await;
+    let given = [
+        ("client_id", client.id.as_str()),
+        ("token", third.refresh.as_str()),
+    ];
+    house
+        .http
+        .post(at(&house, "/revoke"))
+        .form(&given)
+        .send()
+        .await
+        .unwrap();
+    client.exchange(&house, &code).send().await.unwrap();
+    call(&house, &third.access).await;
+    let key = home.run(&["mcp", "keys", "create", "laptop"]).await["key"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let keyed = house
+        .legacy("tools/list", serde_json::json!({}))
+        .header("x-api-key", &key);
+    assert_eq!(keyed.send().await.unwrap().status(), 200);
+
+    let log = std::fs::read_to_string(log).unwrap();
+    for said in [
+        "tokens were asked for",
+        "the owner allowed it",
+        "a client registered",
+        &client.id,
+        &house.url,
+    ] {
+        assert!(log.contains(said), "{said}: {log}");
+    }
+    let mut secrets = vec![
+        code,
+        passphrase(&house),
+        wrong,
+        key,
+        client.verifier.clone(),
+    ];
+    for tokens in [first, second, third] {
+        secrets.extend([tokens.access, tokens.refresh]);
+    }
+    secrets.extend(browser.cookies.into_values());
+    secrets.extend(other.cookies.into_values());
+    let tables = home.dump().await;
+    assert!(tables.contains("oauth_tokens") && tables.contains(&client.id));
+    for secret in secrets {
+        assert!(!log.contains(&secret), "a log line holds {secret}");
+        assert!(!tables.contains(&secret), "a row holds {secret}");
+    }
+}
