@@ -1,6 +1,7 @@
 //! Clients that other people wrote, at pinned versions, over every transport they have.
 
 mod programs;
+mod reads;
 mod sdks;
 
 use std::os::unix::fs::PermissionsExt;
