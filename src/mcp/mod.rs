@@ -234,8 +234,7 @@ impl Server {
         index.map_or_else(|| Takes::of(leaf), |index| self.0.takes[*index])
     }
 
-    /// The path of a tool that whoever has this grant may call, and its command; else what to tell them,
-    /// which is nothing where they are not to know of it.
+    /// The path of a tool that whoever has this grant may call, and its command.
     async fn find(
         &self,
         grant: &Grant,
@@ -244,6 +243,18 @@ impl Server {
         call: &Invocation,
     ) -> Result<(&Vec<&'static str>, &Leaf), Option<Answer>> {
         let path = &self.0.paths[*self.0.by_name.get(name).ok_or(None)?];
+        Ok((path, self.granted(grant, path, given, call).await?))
+    }
+
+    /// The command at a path, where whoever has this grant may call it; else what to tell them, which is
+    /// nothing where they are not to know of it.
+    async fn granted(
+        &self,
+        grant: &Grant,
+        path: &[&str],
+        given: &Map<String, Value>,
+        call: &Invocation,
+    ) -> Result<&Leaf, Option<Answer>> {
         let leaf = self.0.tree.leaf(path).ok_or(None)?;
         let refuse =
             |error| runner::refuse(&self.0.app, path, leaf, given.clone(), error, call.clone());
@@ -258,7 +269,7 @@ impl Server {
                 .hint("The client can ask its owner for it, by connecting once more.");
             return Err(Some(refuse(error).await));
         }
-        Ok((path, leaf))
+        Ok(leaf)
     }
 
     /// The scope that a call of a tool needs, where it is one that whoever has this grant may call.

@@ -95,12 +95,17 @@ impl Server {
         let Some((resource, given)) = self.at(uri) else {
             return Err(nothing_at(uri));
         };
-        // What may not be read is as if it were not there.
-        let Some(leaf) = self.reading(grant, resource.command) else {
-            return Err(nothing_at(uri));
-        };
         let path: Vec<_> = resource.command.split(' ').collect();
         let call = self.invocation(grant, Arc::new(Nobody));
+        let leaf = match self.granted(grant, &path, &given, &call).await {
+            Ok(leaf) => leaf,
+            // What may not be read is as if it were not there.
+            Err(None) => return Err(nothing_at(uri)),
+            Err(Some(told)) => {
+                let told = told.outcome.as_ref().err();
+                return Err(told.map_or_else(|| nothing_at(uri), |error| refused(uri, error)));
+            }
+        };
         let cancel = call.cancel.clone();
         let answer = self.run(&path, leaf, given, call);
         let answer = self.through(answer, cancel, gone).await;

@@ -328,7 +328,12 @@ async fn a_server_with_few_tools_has_few_prompts_resources_and_completions() {
         answer(house.legacy("completion/complete", who)).await["result"]["completion"]["total"],
         0
     );
-    assert_eq!(house.home.trail().await.len(), 0);
+    let trail = house.home.trail().await;
+    assert_eq!(trail.len(), 1, "{trail:?}");
+    assert_eq!(
+        (trail[0].0.as_str(), trail[0].3.as_deref()),
+        ("quota", Some("refused"))
+    );
 
     let house = serve(&["--read-only"]).await;
     let asked =

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
-use super::house::{House, whole};
+use super::house::{Home, House, whole};
 use medtainer_core::command::Effect;
 use medtainer_core::resource::Form;
 use medtainer_core::schema;
@@ -273,5 +273,139 @@ async fn what_is_not_there_says_so_in_the_way_of_each_era() {
     assert!(
         reply["error"]["data"]["details"]["candidates"].is_array(),
         "{reply}"
+    );
+}
+
+#[tokio::test]
+async fn a_key_reads_and_completes_what_its_tools_answer_and_no_more() {
+    let home = Home::new().await;
+    let words = [
+        "mcp",
+        "keys",
+        "create",
+        "dns",
+        "--tools",
+        "godaddy",
+        "--read-only",
+    ];
+    let key = home.run(&words).await["key"].as_str().unwrap().to_owned();
+    let house = House::start(
+        home,
+        &["--sandbox", "mcp", "serve", "--listen", "127.0.0.1:0"],
+    )
+    .await;
+    let one = house
+        .call("ghl_search", json!({ "text": "bob parker", "limit": 1 }))
+        .await;
+    let id = one["structuredContent"]["data"]["items"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let ask = |method: &'static str, params: Value| {
+        answer(house.legacy(method, params).header("x-api-key", &key))
+    };
+
+    let field = |list: &Value, what: &str, field: &str| -> Vec<String> {
+        let all = list["result"][what]
+            .as_array()
+            .unwrap_or_else(|| panic!("{list}"));
+        all.iter()
+            .map(|one| one[field].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let things = ask("resources/list", json!({})).await;
+    assert_eq!(
+        field(&things, "resources", "uri"),
+        ["medtainer://godaddy/domains"]
+    );
+    let kinds = ask("resources/templates/list", json!({})).await;
+    assert_eq!(
+        field(&kinds, "resourceTemplates", "uriTemplate"),
+        [
+            "medtainer://godaddy/domains/{domain}",
+            "medtainer://godaddy/zones/{domain}"
+        ]
+    );
+    let prompts = ask("prompts/list", json!({})).await;
+    assert_eq!(
+        field(&prompts, "prompts", "name"),
+        ["morning-brief", "domain-check-up", "before-i-delete"]
+    );
+    let asked = json!({ "name": "before-i-delete", "arguments": { "kind": "dns-record", "what": "a.example" } });
+    let prompt = ask("prompts/get", asked).await;
+    let text = prompt["result"]["messages"][0]["content"]["text"]
+        .as_str()
+        .unwrap();
+    assert!(
+        text.contains("`godaddy_dns`") && !text.contains("delete`"),
+        "{text}"
+    );
+
+    let domains = ask(
+        "resources/read",
+        json!({ "uri": "medtainer://godaddy/domains" }),
+    )
+    .await;
+    let contents = &domains["result"]["contents"][0];
+    assert!(
+        contents["text"]
+            .as_str()
+            .unwrap()
+            .contains("\"status\":\"success\""),
+        "{domains}"
+    );
+    for uri in [
+        format!("medtainer://ghl/contacts/{id}"),
+        "medtainer://quota".to_owned(),
+    ] {
+        let reply = ask("resources/read", json!({ "uri": uri })).await;
+        assert_eq!(reply["error"]["code"], -32002, "{reply}");
+        assert_eq!(
+            reply["error"]["message"],
+            format!("there is no resource `{uri}`")
+        );
+    }
+    for (of, name) in [
+        (
+            json!({ "type": "ref/resource", "uri": "medtainer://ghl/contacts/{who}" }),
+            "who",
+        ),
+        (
+            json!({ "type": "ref/prompt", "name": "prepare-a-call" }),
+            "who",
+        ),
+    ] {
+        let asked = json!({ "ref": of, "argument": { "name": name, "value": "bob" } });
+        let mine = ask("completion/complete", asked.clone()).await;
+        assert_eq!(mine["result"]["completion"]["values"], json!([]), "{mine}");
+        let owners = answer(house.legacy("completion/complete", asked)).await;
+        assert_ne!(
+            owners["result"]["completion"]["values"],
+            json!([]),
+            "{owners}"
+        );
+    }
+
+    let trail = house.home.trail().await;
+    let keys: Vec<_> = trail
+        .iter()
+        .filter(|row| row.2.as_deref() == Some("dns"))
+        .map(|row| (row.0.as_str(), row.3.as_deref()))
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            ("godaddy.domain_catalog", None),
+            ("ghl.contact", Some("refused")),
+            ("quota", Some("refused")),
+        ]
+    );
+    // Less of it still, by what the client says.
+    let narrowed = house
+        .legacy("resources/list", json!({}))
+        .header("x-medtainer-tools", "do");
+    assert_eq!(
+        field(&answer(narrowed).await, "resources", "uri"),
+        ["medtainer://do/droplets"]
     );
 }
