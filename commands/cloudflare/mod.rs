@@ -30,8 +30,8 @@ pub fn group() -> Group {
         .command::<preview::Preview>("preview")
         .seldom()
         .command::<audit::Audit>("audit")
-        .seldom()
         .command::<sync::Sync>("sync")
+        .seldom()
 }
 
 /// Everything core has to know about Cloudflare.

@@ -45,6 +45,7 @@ pub fn group() -> Group {
         .command::<account::Account>("account")
         .seldom()
         .command::<sync::Sync>("sync")
+        .seldom()
         .action::<create::Create>("create")
         .seldom()
         .action::<delete::Delete>("delete")

@@ -31,7 +31,7 @@ pub const STEPS: &[(&str, Step)] = &[
     (
         "domain-check-up",
         Step::call(
-            "godaddy subdomains",
+            "godaddy dns",
             &[("domain", Given::Argument("domain"))],
             "where each name points",
         ),
@@ -54,15 +54,6 @@ pub const STEPS: &[(&str, Step)] = &[
                 ("dry_run", Given::Yes),
             ],
             "and the record's `type` and `name`: what would go; never without `dry_run`",
-        )
-        .when("kind", "dns-record"),
-    ),
-    (
-        "before-i-delete",
-        Step::call(
-            "godaddy subdomains",
-            &[("domain", Given::Argument("what"))],
-            "where the names below the domain point, and which of them the record carries",
         )
         .when("kind", "dns-record"),
     ),

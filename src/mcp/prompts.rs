@@ -29,16 +29,12 @@ impl Server {
         let product = self.0.app.product;
         product.all_prompts().filter_map(|prompt| {
             let mut steps: Vec<_> = product.steps_of(prompt).collect();
-            steps.retain(|step| self.is_seen(grant, step.command));
+            steps.retain(|step| {
+                let path: Vec<_> = step.command.split(' ').collect();
+                self.permitted(grant, &path).is_some()
+            });
             is_of_use(prompt, &steps).then_some((prompt, steps))
         })
-    }
-
-    /// Whether the command of these words is among the tools of whoever has this grant.
-    fn is_seen(&self, grant: &Grant, words: &str) -> bool {
-        let path: Vec<_> = words.split(' ').collect();
-        let leaf = self.permitted(grant, &path);
-        leaf.is_some_and(|leaf| self.0.offer.lists(&path, leaf))
     }
 
     /// What can be started.

@@ -78,6 +78,9 @@ fn each_step_is_a_call_that_parses() {
                 let looks =
                     leaf.effect <= Effect::Local || given.get("dry_run") == Some(&true.into());
                 assert!(looks, "{what}: {}", step.command);
+                // What a model is not told of it may not be able to call; without a dry run it can do.
+                let dry = leaf.effect > Effect::Local;
+                assert!(dry || !leaf.seldom, "{what}: {}", step.command);
                 // What the model has to find out by itself is named in the words.
                 let known = schema::arguments(&command)
                     .map(|arg| arg.get_id().to_string())
@@ -130,12 +133,6 @@ fn each_step_is_a_call_that_parses() {
 #[tokio::test]
 async fn each_names_tools_that_are_listed_and_what_was_said() {
     let house = House::new().await;
-    let tools: BTreeSet<_> = house
-        .tools()
-        .await
-        .iter()
-        .map(|tool| tool["name"].as_str().unwrap().to_owned())
-        .collect();
     for request in [
         house.legacy("prompts/list", json!({})),
         house.modern("prompts/list", json!({})),
@@ -187,7 +184,6 @@ async fn each_names_tools_that_are_listed_and_what_was_said() {
                 .map(|step| tree::tool_name(&step.command.split(' ').collect::<Vec<_>>()))
                 .collect();
             assert_eq!(named, wanted, "{text}");
-            assert!(named.iter().all(|tool| tools.contains(*tool)), "{text}");
             assert!(!text.contains(['{', '}']) || text.contains("{\""), "{text}");
             for value in said.values() {
                 assert!(text.contains(value.as_str().unwrap()), "{text}");
