@@ -1,12 +1,16 @@
 //! Clients that other people wrote, at pinned versions, over every transport they have.
 
+mod logins;
+mod owner;
+mod page;
 mod programs;
 mod reads;
 mod sdks;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -27,10 +31,11 @@ fn stdio(house: &House) -> String {
 }
 
 /// Runs a client to its end and returns what it prints.
-async fn said(mut command: Command) -> String {
-    let output = tokio::task::spawn_blocking(move || command.output().unwrap())
-        .await
-        .unwrap();
+async fn said(command: Command) -> String {
+    let mut command = tokio::process::Command::from(command);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(Duration::from_secs(120), command.output());
+    let output = output.await.expect("it ends").unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let complained = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{complained}");

@@ -1,7 +1,7 @@
 //! A served medtainer with a database of its own.
 
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::RequestBuilder;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::database;
@@ -100,6 +100,7 @@ impl Home {
 pub struct Served {
     pub said: Value,
     child: Child,
+    log: Arc<Mutex<String>>,
 }
 
 impl Served {
@@ -109,26 +110,35 @@ impl Served {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let mut complaints = BufReader::new(child.stderr.take().unwrap()).lines();
+        let kept = log.clone();
+        let complained = tokio::spawn(async move {
+            while let Ok(Some(line)) = complaints.next_line().await {
+                let mut log = kept.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
             .await
             .unwrap();
         if line.is_empty() {
-            let mut said = String::new();
-            child
-                .stderr
-                .take()
-                .unwrap()
-                .read_to_string(&mut said)
-                .await
-                .unwrap();
-            panic!("it did not start: {said}");
+            complained.await.unwrap();
+            panic!("it did not start: {}", log.lock().unwrap());
         }
         Served {
             said: serde_json::from_str(&line).expect("one line of JSON"),
             child,
+            log,
         }
+    }
+
+    /// What it wrote on standard error so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
     }
 
     pub fn pid(&self) -> u32 {
