@@ -14,7 +14,7 @@ use serde::Serialize;
 
 /// The commands of this group.
 pub fn group() -> Group {
-    Group::new("job", "Calls that take longer than a client waits")
+    Group::new(jobs::GROUP, "Calls that take longer than a client waits")
         .command::<Get>("get")
         .command::<Wait>("wait")
         .command::<Cancel>("cancel")

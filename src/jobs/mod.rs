@@ -26,6 +26,9 @@ use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::ui::progress::Step;
 
+/// The first word of the commands for jobs.
+pub const GROUP: &str = "job";
+
 /// How often whoever waits looks, once a job has lasted a while.
 const LOOK: Duration = Duration::from_secs(1);
 

@@ -381,14 +381,11 @@ impl ServerHandler for Server {
             told.await.ok();
         }
         match outcome {
-            Some(Outcome::Answered(answer)) => {
-                let view = self.view(&request.name);
-                Ok(result::result(&answer, view, form).into())
-            }
+            Some(Outcome::Answered(answer)) => Ok(self.result(&request.name, &answer, form).into()),
             Some(Outcome::Running(handle)) if tasks::are_known(&context) => {
                 Ok(tasks::created(&handle))
             }
-            Some(Outcome::Running(handle)) => match handle.result() {
+            Some(Outcome::Running(handle)) => match handle.result(form) {
                 Ok(result) => Ok(result.into()),
                 Err(error) => Err(ErrorData::internal_error(error.message().to_owned(), None)),
             },

@@ -15,12 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::Server;
 use super::grant::Grant;
-use super::result::Form;
+use super::result::{self, Form};
 use crate::answer::{self, Answer, Metadata};
 use crate::command::{Effect, Pace};
 use crate::context::Invocation;
 use crate::error::{Error, Result};
-use crate::jobs::{Call, Job, Runs, Seen, Shown, Started, Work};
+use crate::jobs::{self, Call, Job, Runs, Seen, Shown, Started, Work};
 use crate::part::Part;
 use crate::store::Business;
 use crate::tree;
@@ -58,7 +58,7 @@ impl Handle {
     }
 
     /// The result of the call for now.
-    pub fn result(&self) -> Result<CallToolResult> {
+    pub fn result(&self, form: Form) -> Result<CallToolResult> {
         let so_far = self.job.step().map_or_else(String::new, |step| {
             let of = step.total.map(|total| format!(" of {total}"));
             let of = of.unwrap_or_default();
@@ -72,8 +72,39 @@ impl Handle {
             id = self.job.id,
         );
         let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
-        result.structured_content = serde_json::from_str(&self.json()?).ok();
+        if form != Form::Text {
+            result.structured_content = serde_json::from_str(&self.json()?).ok();
+        }
         Ok(result)
+    }
+}
+
+impl Server {
+    /// The result of a tool; of one that tells of a job that has ended, with a summary of the job's answer.
+    pub(super) fn result(&self, name: &str, answer: &Answer, form: Form) -> CallToolResult {
+        let mut result = result::result(answer, self.view(name), form);
+        let data = match &result.structured_content {
+            Some(value) if form == Form::Structured => &value["data"],
+            _ => return result,
+        };
+        let of_a_job = self
+            .0
+            .by_name
+            .get(name)
+            .is_some_and(|index| self.0.paths[*index].first() == Some(&jobs::GROUP));
+        let (Some(command), true) = (
+            data["command"].as_str(),
+            of_a_job && data["result"].is_object(),
+        ) else {
+            return result;
+        };
+        let words: Vec<_> = command.split(' ').collect();
+        if let Ok(answer) = Answer::from_json(&data["result"].to_string()) {
+            let view = self.view(&tree::tool_name(&words));
+            let told = result::result(&answer, view, form).content;
+            result.content.extend(told);
+        }
+        result
     }
 }
 
@@ -97,13 +128,17 @@ impl Server {
         let _under_way = self.0.calls.token();
         let (business, cancel) = (call.business.clone(), call.cancel.clone());
         // Who asks for jobs has them gone on with.
-        if path.first() == Some(&"job") || leaf.pace == Pace::Long {
+        if path.first() == Some(&jobs::GROUP) || leaf.pace == Pace::Long {
             self.watch(&business).await;
         }
         let asked = call.person.clone().map(Asked::new);
         let patience = match leaf.pace {
             Pace::AsTold => {
-                let work = self.clone().perform(path.clone(), given, call);
+                // The answer of a job was made to fit when it was made.
+                let part = Part::default();
+                let work = self
+                    .clone()
+                    .perform(path.clone(), given, Invocation { part, ..call });
                 let answer = self.through(work, cancel, gone).await;
                 return Some(Outcome::Answered(answer));
             }

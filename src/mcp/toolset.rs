@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::command::Effect;
 use crate::error::{Error, Result};
+use crate::jobs;
 use crate::tree::{self, Group, Leaf, Node};
 
 /// A choice of tools, by the first word of their commands or one by one.
@@ -29,10 +30,12 @@ impl Toolset {
         Ok(Toolset::Only(chosen))
     }
 
-    /// Whether the command at `path` is among them.
+    /// Whether the command at `path` is among them. Jobs are in every choice: any call may become one, and
+    /// its caller has to come back for it.
     pub fn has(&self, path: &[&str]) -> bool {
         match self {
             Toolset::All => true,
+            Toolset::Only(_) if path.first() == Some(&jobs::GROUP) => true,
             Toolset::Only(names) => {
                 path.first().is_some_and(|first| names.contains(*first))
                     || names.contains(&tree::tool_name(path))

@@ -112,11 +112,9 @@ async fn a_client_takes_less_than_it_may_have_and_never_more() {
     );
     let less = names(Some(&key), &[("x-medtainer-tools", "ghl,godaddy")]).await;
     assert!(begins(&less, "ghl_") && !begins(&less, "do_") && !begins(&less, "godaddy_"));
-    assert!(
-        names(Some(&key), &[("x-medtainer-tools", "godaddy")])
-            .await
-            .is_empty()
-    );
+    // What calls come back for is nobody's own.
+    let none = names(Some(&key), &[("x-medtainer-tools", "godaddy")]).await;
+    assert!(none.iter().all(|name| name.starts_with("job_")), "{none:?}");
 
     let call = house.legacy(
         "tools/call",

@@ -204,7 +204,7 @@ async fn the_owner_chooses_what_is_listed_and_called() {
             let name = tool_name(path);
             leaf.is_tool()
                 && leaf.effect == Effect::Read
-                && (path[0] == "godaddy" || name == "do_sizes")
+                && (["godaddy", "job"].contains(&path[0]) || name == "do_sizes")
         })
         .map(|(path, _)| tool_name(&path))
         .collect();
