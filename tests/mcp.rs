@@ -2,6 +2,7 @@
 
 mod admit;
 mod answers;
+mod asking;
 mod bridge;
 mod complete;
 mod elsewhere;

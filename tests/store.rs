@@ -225,6 +225,7 @@ async fn every_statement_fits_the_tables() {
         medtainer_core::auth::STATEMENTS,
         &[medtainer_core::sync::STATEMENTS],
         &[medtainer_core::mcp::keys::STATEMENTS],
+        &[medtainer_core::mcp::seals::STATEMENTS],
         medtainer_core::mcp::oauth::STATEMENTS,
         &[medtainer_core::mcp::client::shelf::STATEMENTS],
         &[medtainer::digitalocean::store::STATEMENTS],

@@ -8,7 +8,7 @@ use medtainer_core::context::Context;
 use medtainer_core::output::{Column, One, Output, Page, Row, View};
 use medtainer_core::store::audit::host;
 use medtainer_core::tree::Group;
-use medtainer_core::ui::person::{AtTerminal, Person};
+use medtainer_core::ui::person::{AtTerminal, Person, Question, Reply};
 use medtainer_core::values::Paging;
 use medtainer_core::writes::ledger::{self, State, Write};
 use medtainer_core::writes::report::{self, Report};
@@ -233,10 +233,12 @@ async fn confirm(host: &Host, write: &Write) -> Result<()> {
     }
     let word =
         (write.effect == Effect::Destroy.as_str()).then_some(write.plan.target.name.as_str());
-    if AtTerminal
-        .confirms(&report::shown(&write.plan), word)
-        .await?
-    {
+    let question = Question {
+        plan: &report::shown(&write.plan),
+        hash: &write.hash,
+        word,
+    };
+    if AtTerminal.confirms(question).await? == Reply::Yes {
         return Ok(());
     }
     Err(Error::refused("it was not confirmed: it still waits"))

@@ -168,7 +168,8 @@ impl Context {
         &self.invocation.business
     }
 
-    /// Whose jobs this call may see; every one where nobody is named.
+    /// What the caller is known by: whose jobs it may see, and whose approvals it may use; every job where
+    /// nobody is named.
     pub fn owner(&self) -> Option<&str> {
         self.invocation.owner.as_deref()
     }

@@ -44,6 +44,11 @@ impl Context {
         self.invocation.person.as_deref()
     }
 
+    /// Lets others have the connection while this call waits for something else.
+    pub(crate) fn rest(&self) {
+        self.give_back();
+    }
+
     /// The account of an ecosystem that this call works with.
     pub async fn account(&self, ecosystem: &Ecosystem) -> Result<Option<String>> {
         let credential = self.credential(ecosystem).await?;

@@ -4,6 +4,7 @@
 //! command's help, its schemas are derived from the arguments and the output, its annotations from
 //! the effect.
 
+mod asking;
 pub mod client;
 mod complete;
 pub mod grant;
@@ -15,6 +16,7 @@ mod prompts;
 mod resources;
 mod result;
 mod running;
+pub mod seals;
 mod summary;
 mod tasks;
 mod tools;
@@ -29,11 +31,13 @@ use rmcp::model::{
     CompleteResult, ErrorData, GetPromptRequestParams, GetPromptResponse, GetTaskParams,
     GetTaskResult, Implementation, ListPromptsResult, ListResourceTemplatesResult,
     ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
-    ReadResourceResponse, ServerCapabilities, ServerConfig, Tool, UpdateTaskParams,
+    ReadResourceResponse, RequestStateCodec, ServerCapabilities, ServerConfig, Tool,
+    UpdateTaskParams,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
 use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -49,6 +53,7 @@ use crate::runner;
 use crate::store::Business;
 use crate::store::audit::Caller;
 use crate::tree::{self, Group, Leaf};
+use crate::ui::person::Person;
 use crate::ui::progress::{Nobody, Watcher};
 
 use self::grant::{Grant, Scope};
@@ -77,6 +82,7 @@ struct Inner {
     usual: AnswerOptions,
     offer: Offer,
     jobs: Jobs,
+    codec: OnceCell<RequestStateCodec>,
     ending: CancellationToken,
     calls: TaskTracker,
 }
@@ -119,6 +125,7 @@ impl Server {
             usual,
             offer,
             jobs,
+            codec: OnceCell::new(),
             ending,
             calls,
         }))
@@ -351,10 +358,11 @@ impl ServerHandler for Server {
 
     async fn call_tool(
         &self,
-        request: CallToolRequestParams,
+        mut request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let grant = grant(&context);
+        let asking = self.asking(&grant, &mut request, &context).await?;
         let token = context.meta.get_progress_token().or_else(|| {
             request
                 .meta
@@ -371,6 +379,7 @@ impl ServerHandler for Server {
         let form = Form::of(&context);
         let mut call = self.invocation(&grant, watcher.clone());
         call.part.room = Some(form.room());
+        call.person = asking.clone().map(|asking| asking as Arc<dyn Person>);
         let given = request.arguments.unwrap_or_default();
         let outcome = self
             .call(&grant, &request.name, given, call, &context.ct)
@@ -379,6 +388,9 @@ impl ServerHandler for Server {
         if let Some(told) = told {
             // No progress may follow the result.
             told.await.ok();
+        }
+        if let Some(question) = asking.and_then(|asking| asking.question()) {
+            return Ok(question.into());
         }
         match outcome {
             Some(Outcome::Answered(answer)) => Ok(self.result(&request.name, &answer, form).into()),

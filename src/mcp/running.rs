@@ -24,7 +24,7 @@ use crate::jobs::{self, Call, Job, Runs, Seen, Shown, Started, Work};
 use crate::part::Part;
 use crate::store::Business;
 use crate::tree;
-use crate::ui::person::Person;
+use crate::ui::person::{Person, Question, Reply};
 
 /// How long the caller of a command that may take long is kept, in case it does not: many a sync is over
 /// sooner. Shorter than it takes until an answer is begun with nothing to say.
@@ -235,7 +235,7 @@ impl Server {
         }
     }
 
-    fn seconds(&self, variable: &str, usual: u64) -> Duration {
+    pub(super) fn seconds(&self, variable: &str, usual: u64) -> Duration {
         Duration::from_secs(self.0.app.seconds(variable, usual))
     }
 
@@ -346,33 +346,31 @@ impl Asked {
 }
 
 /// A question that is open until this is dropped.
-struct Question<'a>(&'a AtomicUsize);
+struct Open<'a>(&'a AtomicUsize);
 
-impl<'a> Question<'a> {
-    fn open(questions: &'a AtomicUsize) -> Self {
+impl<'a> Open<'a> {
+    fn question(questions: &'a AtomicUsize) -> Self {
         questions.fetch_add(1, Ordering::Relaxed);
-        Question(questions)
+        Open(questions)
     }
 }
 
-impl Drop for Question<'_> {
+impl Drop for Open<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Person for Asked {
-    fn confirms<'a>(&'a self, plan: &'a str, word: Option<&'a str>) -> BoxFuture<'a, Result<bool>> {
+    fn confirms<'a>(&'a self, question: Question<'a>) -> BoxFuture<'a, Result<Reply>> {
         let person = self.person().clone();
         Box::pin(async move {
+            // Who was let go cannot ask anybody: it waits for an approval.
             let Some(person) = person else {
-                return Err(Error::refused(
-                    "it has to be confirmed, and its caller was let go before that could be asked",
-                )
-                .hint("Call it again; nothing was sent."));
+                return Ok(Reply::Unanswered);
             };
-            let _open = Question::open(&self.questions);
-            person.confirms(plan, word).await
+            let _open = Open::question(&self.questions);
+            person.confirms(question).await
         })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use clap::builder::{Resettable, StyledStr};
 use clap::{ArgMatches, Args, FromArgMatches};
-use rmcp::model::{JsonObject, Tool, ToolAnnotations};
+use rmcp::model::{JsonObject, MetaObject, Tool, ToolAnnotations};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
@@ -223,6 +223,12 @@ pub fn tool(path: &[&str], leaf: &Leaf, asks: bool) -> Tool {
     tool.title = Some(path.join(" "));
     tool.output_schema = Some(Arc::new(output(leaf)));
     tool.annotations = Some(annotations(leaf.effect));
+    if leaf.effect == Effect::Destroy {
+        // Clients that know it let no setting of theirs stand for their person's yes.
+        let mut meta = MetaObject::default();
+        meta.insert("anthropic/requiresUserInteraction".to_owned(), true.into());
+        tool.meta = Some(meta);
+    }
     tool
 }
 

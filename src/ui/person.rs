@@ -1,4 +1,4 @@
-//! Asking the person at the terminal.
+//! Asking a person for a yes.
 
 use std::io::Write;
 
@@ -7,10 +7,34 @@ use futures::future::BoxFuture;
 use super::visible;
 use crate::error::{Error, Result};
 
+/// What a person is asked to allow.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// The plan, in words.
+    pub plan: &'a str,
+    /// What the plan is known by.
+    pub hash: &'a str,
+    /// What has to be typed for a yes, where a yes alone is too little.
+    pub word: Option<&'a str>,
+}
+
+/// What came of asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply {
+    /// Yes.
+    Yes,
+    /// No, or not clearly yes.
+    No,
+    /// Nobody answered in time.
+    Unanswered,
+    /// The caller takes the question to them, and calls again with what they say.
+    Later,
+}
+
 /// Somebody who can be asked.
 pub trait Person: Send + Sync {
-    /// Shows a plan and asks for a yes; for the `word` to be typed, where there is one.
-    fn confirms<'a>(&'a self, plan: &'a str, word: Option<&'a str>) -> BoxFuture<'a, Result<bool>>;
+    /// Shows a plan and asks for a yes.
+    fn confirms<'a>(&'a self, question: Question<'a>) -> BoxFuture<'a, Result<Reply>>;
 }
 
 /// The person at this process's terminal.
@@ -18,16 +42,19 @@ pub trait Person: Send + Sync {
 pub struct AtTerminal;
 
 impl Person for AtTerminal {
-    fn confirms<'a>(&'a self, plan: &'a str, word: Option<&'a str>) -> BoxFuture<'a, Result<bool>> {
-        let plan = visible(plan);
-        let word = word.map(str::to_owned);
+    fn confirms<'a>(&'a self, question: Question<'a>) -> BoxFuture<'a, Result<Reply>> {
+        let plan = visible(question.plan);
+        let word = question.word.map(str::to_owned);
         Box::pin(async move {
             let asked = tokio::task::spawn_blocking(move || ask(&plan, word.as_deref()));
             let answer = asked.await.map_err(|error| {
                 Error::internal("the question could not be asked").because(error)
             })?;
             // Ctrl-C and the end of the input are a no.
-            Ok(answer.unwrap_or(false))
+            Ok(match answer {
+                Ok(true) => Reply::Yes,
+                _ => Reply::No,
+            })
         })
     }
 }

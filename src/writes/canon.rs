@@ -15,10 +15,15 @@ pub fn hash(command: &str, account: Option<&str>, plan: &Plan) -> Result<String>
         fields.remove("warnings");
     }
     let whole = serde_json::json!({ "command": command, "account": account, "plan": plan });
+    Ok(digest(&whole))
+}
+
+/// The hash of a value, whatever the order of its keys, as 64 hexadecimal digits.
+pub fn digest(value: &Value) -> String {
     let mut text = String::new();
-    write(&whole, &mut text);
+    write(value, &mut text);
     let digest = Sha256::digest(text.as_bytes());
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// JSON with the keys of every object in order and no space.

@@ -81,6 +81,8 @@ pub struct Intent<'a> {
     pub caller: Caller,
     /// The key or the schedule behind it.
     pub principal: Option<&'a str>,
+    /// What the caller is known by, beside its name.
+    pub owner: Option<&'a str>,
     /// How bad it can be.
     pub effect: Effect,
     /// What its approval is bound to.
@@ -89,6 +91,8 @@ pub struct Intent<'a> {
     pub plan: &'a Plan,
     /// How long it waits for a person; not at all when none.
     pub waits: Option<Span>,
+    /// Which person allowed it already.
+    pub allowed_by: Option<&'a str>,
 }
 
 /// A write as the ledger has it.
@@ -152,9 +156,10 @@ pub struct Write {
 
 const OPEN: &str = "\
 insert into writes (id, run, ecosystem, account, command, caller, principal, effect, title, target, state, hash,
-                    plan, waits, expires_at, undo_of)
+                    plan, waits, expires_at, undo_of, owner, approved_by, approved_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'planned', $11, $12, $13,
-        clock_timestamp() + make_interval(secs => $14), $15)";
+        clock_timestamp() + make_interval(secs => $14), $15, $16,
+        $17, case when $17::text is not null then clock_timestamp() end)";
 
 const SNAPSHOT: &str =
     "insert into snapshots (collection, key, write_id, data) values ($1, $2, $3, $4)";
@@ -221,7 +226,8 @@ macro_rules! columns {
 
 const BY_ID: &str = columns!("where id = $1 or executed_by = $1");
 const WAITING: &str = columns!(
-    "where hash = $1 and waits and state in ('planned', 'approved') and expires_at > clock_timestamp()"
+    "where hash = $1 and owner is not distinct from $2 and principal is not distinct from $3
+       and waits and state in ('planned', 'approved') and expires_at > clock_timestamp()"
 );
 const HOLDER: &str = columns!(
     "where ecosystem = $1 and coalesce(account, '') = coalesce($2, '') and target = $3 and state = 'sent'"
@@ -347,6 +353,8 @@ pub async fn open(
         .bind(intent.waits.is_some())
         .bind(intent.waits.map(|span| span.duration().as_secs_f64()))
         .bind(plan.undoes)
+        .bind(intent.owner)
+        .bind(intent.allowed_by)
         .execute(&mut *tx)
         .await?;
     if let Some(snapshot) = &plan.snapshot {
@@ -478,10 +486,12 @@ pub async fn get(conn: &mut PgConnection, id: i64) -> Result<Option<Write>> {
     row.map(Write::try_from).transpose()
 }
 
-/// The write with this hash that waits for approval or has it.
-pub async fn waiting(conn: &mut PgConnection, hash: &str) -> Result<Option<Write>> {
+/// The same write, asked for by the same caller, that waits for approval or has it.
+pub async fn waiting(conn: &mut PgConnection, intent: &Intent<'_>) -> Result<Option<Write>> {
     let row: Option<Columns> = sqlx::query_as(WAITING)
-        .bind(hash)
+        .bind(intent.hash)
+        .bind(intent.owner)
+        .bind(intent.principal)
         .fetch_optional(conn)
         .await?;
     row.map(Write::try_from).transpose()

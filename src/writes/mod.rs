@@ -28,7 +28,7 @@ use std::future::Future;
 
 use clap::Args;
 
-pub use canon::hash;
+pub use canon::{digest, hash};
 pub(crate) use perform::{in_doubt, perform};
 pub use plan::{
     Change, Check, Cost, Expect, Inverse, Look, Pick, Plan, RUN, Snapshot, Step, Target,

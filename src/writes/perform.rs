@@ -18,9 +18,14 @@ use crate::context::Context;
 use crate::ecosystem::Ecosystem;
 use crate::error::{Error, Kind, Result};
 use crate::http;
+use crate::store::audit::Caller;
+use crate::ui::person::{Question, Reply};
 
 /// How often the process that sends says that it still lives; a tenth of what it may be silent.
 const BEAT: Duration = Duration::from_secs(12);
+
+/// Who said yes where a client asked, as the ledger has it.
+const BEHIND: &str = "the person behind the client";
 
 /// How long a write whose answer did not come is looked for before it counts as unknown.
 const LOOKUP: Duration = Duration::from_secs(10);
@@ -32,7 +37,11 @@ pub(crate) async fn perform(cx: &Context, effect: Effect, plan: Plan) -> Result<
     let effect = plan.effect.unwrap_or(effect);
     let account = cx.account(ecosystem).await?;
     let hash = canon::hash(cx.command(), account.as_deref(), &plan)?;
-    let rule = cx.policy().rule(cx.caller(), cx.command(), effect);
+    let rule = match cx.policy().rule(cx.caller(), cx.command(), effect) {
+        // Behind this client nobody can be asked.
+        Rule::Confirm if cx.caller() == Caller::Mcp && cx.person().is_none() => Rule::Approve,
+        rule => rule,
+    };
     for warning in &plan.warnings {
         cx.warn(warning);
     }
@@ -49,10 +58,12 @@ pub(crate) async fn perform(cx: &Context, effect: Effect, plan: Plan) -> Result<
         command: cx.command(),
         caller: cx.caller(),
         principal: cx.principal(),
+        owner: cx.owner(),
         effect,
         hash: &hash,
         plan: &plan,
         waits: None,
+        allowed_by: None,
     };
     let id = match rule {
         Rule::Deny => {
@@ -67,11 +78,7 @@ pub(crate) async fn perform(cx: &Context, effect: Effect, plan: Plan) -> Result<
             cx.begin(&intent).await?;
             id
         }
-        Rule::Confirm => {
-            confirm(cx, &plan, effect).await?;
-            cx.begin(&intent).await?;
-            id
-        }
+        Rule::Confirm => allowed(cx, &intent).await?,
         Rule::Approve => approved(cx, &intent).await?,
     };
     execute(cx, id).await
@@ -106,10 +113,46 @@ fn verify_plan(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// Asks the person at the terminal; what destroys wants the name typed.
-async fn confirm(cx: &Context, plan: &Plan, effect: Effect) -> Result<()> {
+/// Takes a person's yes to exactly this plan: their approval where it was given meanwhile, else by asking.
+async fn allowed(cx: &Context, intent: &Intent<'_>) -> Result<i64> {
+    let waiting = match cx.caller() {
+        Caller::Mcp => waiting(cx, intent).await?,
+        _ => None,
+    };
+    if let Some(write) = &waiting
+        && write.state == State::Approved
+    {
+        cx.begin_call().await?;
+        return Ok(write.id);
+    }
+    match confirm(cx, intent).await? {
+        Reply::Yes => {
+            if let Some(write) = waiting {
+                let note = "the person behind the client was asked, and said yes";
+                let from = [State::Planned, State::Approved];
+                let mut conn = cx.db().await?;
+                ledger::finish(&mut conn, write.id, &from, State::Rejected, Some(note)).await?;
+            }
+            let intent = Intent {
+                allowed_by: (cx.caller() == Caller::Mcp).then_some(BEHIND),
+                ..*intent
+            };
+            cx.begin(&intent).await?;
+            Ok(intent.id)
+        }
+        Reply::No => Err(Error::refused("it was not confirmed: nothing was sent")),
+        Reply::Unanswered => approved(cx, intent).await,
+        Reply::Later => Err(Error::new(
+            Kind::PendingApproval,
+            format!("a person is asked first: {}", intent.plan.title),
+        )),
+    }
+}
+
+/// Asks whoever is there; what destroys wants the name typed.
+async fn confirm(cx: &Context, intent: &Intent<'_>) -> Result<Reply> {
     if cx.has_said_yes() {
-        return Ok(());
+        return Ok(Reply::Yes);
     }
     let Some(person) = cx.person() else {
         return Err(Error::usage(format!(
@@ -118,20 +161,25 @@ async fn confirm(cx: &Context, plan: &Plan, effect: Effect) -> Result<()> {
         ))
         .hint("Look at it with `--dry-run`, then add `--yes`."));
     };
-    let word = (effect == Effect::Destroy).then_some(plan.target.name.as_str());
-    if person.confirms(&report::shown(plan), word).await? {
-        return Ok(());
-    }
-    Err(Error::refused("it was not confirmed: nothing was sent"))
+    // A person takes the time it takes.
+    cx.rest();
+    let plan = intent.plan;
+    let question = Question {
+        plan: &report::shown(plan),
+        hash: intent.hash,
+        word: (intent.effect == Effect::Destroy).then_some(plan.target.name.as_str()),
+    };
+    person.confirms(question).await
+}
+
+async fn waiting(cx: &Context, intent: &Intent<'_>) -> Result<Option<Write>> {
+    let mut conn = cx.db().await?;
+    ledger::waiting(&mut conn, intent).await
 }
 
 /// Takes the approval of exactly this plan, or asks for one.
 async fn approved(cx: &Context, intent: &Intent<'_>) -> Result<i64> {
-    let waiting = {
-        let mut conn = cx.db().await?;
-        ledger::waiting(&mut conn, intent.hash).await?
-    };
-    let write = match waiting {
+    let write = match waiting(cx, intent).await? {
         Some(write) if write.state == State::Approved => {
             cx.begin_call().await?;
             return Ok(write.id);

@@ -15,7 +15,8 @@ use crate::values::Span;
 pub enum Rule {
     /// Nothing.
     Allow,
-    /// A person at the terminal, who types the target's name; `--yes` stands for it.
+    /// A person, who types the target's name: at the terminal, where `--yes` stands for it, or behind an
+    /// MCP client that can ask them; an approval where it cannot.
     Confirm,
     /// A person's approval of exactly this plan, given with `medtainer approvals approve`.
     Approve,
@@ -77,7 +78,7 @@ impl Policy {
     /// The rule for a command of this effect when this caller runs it.
     ///
     /// Where the configuration says nothing: what can be undone is allowed, the rest a person confirms
-    /// or, where a machine asks, approves. A machine cannot confirm.
+    /// or, where a schedule asks, approves. Behind a schedule is nobody who could confirm.
     pub fn rule(&self, caller: Caller, command: &str, effect: Effect) -> Rule {
         let own = self.commands.get(command);
         let (own, rules, otherwise) = match caller {
@@ -87,7 +88,7 @@ impl Policy {
                 Rule::Confirm,
             ),
             Caller::Script => (own.and_then(|own| own.script), self.script, Rule::Confirm),
-            Caller::Mcp => (own.and_then(|own| own.mcp), self.mcp, Rule::Approve),
+            Caller::Mcp => (own.and_then(|own| own.mcp), self.mcp, Rule::Confirm),
             Caller::Schedule => (
                 own.and_then(|own| own.schedule),
                 self.schedule,
@@ -102,8 +103,8 @@ impl Policy {
         let is_machine = matches!(caller, Caller::Mcp | Caller::Schedule);
         match rule {
             // Not even an undo: what a person did, no machine takes back unasked.
-            Rule::Allow if is_machine && command == UNDO => Rule::Approve,
-            Rule::Confirm if is_machine => Rule::Approve,
+            Rule::Allow | Rule::Confirm if is_machine && command == UNDO => Rule::Approve,
+            Rule::Confirm if caller == Caller::Schedule => Rule::Approve,
             rule => rule,
         }
     }
@@ -145,12 +146,11 @@ mod tests {
         }
         assert_eq!(rule(Caller::Terminal, Effect::Destroy), Rule::Confirm);
         assert_eq!(rule(Caller::Script, Effect::Destroy), Rule::Confirm);
-        assert_eq!(rule(Caller::Mcp, Effect::Destroy), Rule::Approve);
+        assert_eq!(rule(Caller::Mcp, Effect::Destroy), Rule::Confirm);
         assert_eq!(rule(Caller::Schedule, Effect::Destroy), Rule::Approve);
-        assert_eq!(
-            policy.rule(Caller::Mcp, "undo", Effect::Write),
-            Rule::Approve
-        );
+        for effect in [Effect::Write, Effect::Destroy] {
+            assert_eq!(policy.rule(Caller::Mcp, "undo", effect), Rule::Approve);
+        }
         assert_eq!(
             policy.rule(Caller::Terminal, "undo", Effect::Write),
             Rule::Allow
@@ -158,13 +158,15 @@ mod tests {
     }
 
     #[test]
-    fn the_command_goes_before_the_effect_and_no_machine_confirms() {
+    fn the_command_goes_before_the_effect_and_no_schedule_confirms() {
         let policy: Policy = toml::from_str(
-            "[mcp]\nwrite = \"confirm\"\ndestroy = \"deny\"\n[commands.\"do create\"]\nmcp = \"allow\"\n",
+            "[schedule]\nwrite = \"confirm\"\n[mcp]\nwrite = \"confirm\"\ndestroy = \"deny\"\n[commands.\"do create\"]\nmcp = \"allow\"\n",
         )
         .unwrap();
         let rule = |command, effect| policy.rule(Caller::Mcp, command, effect);
-        assert_eq!(rule("do reboot", Effect::Write), Rule::Approve);
+        assert_eq!(rule("do reboot", Effect::Write), Rule::Confirm);
+        let scheduled = policy.rule(Caller::Schedule, "do reboot", Effect::Write);
+        assert_eq!(scheduled, Rule::Approve);
         assert_eq!(rule("do delete", Effect::Destroy), Rule::Deny);
         assert_eq!(rule("do create", Effect::Destroy), Rule::Allow);
         assert!(toml::from_str::<Policy>("[mcp]\nwrit = \"allow\"\n").is_err());

@@ -170,6 +170,7 @@ async fn the_everyday_tools_are_listed_and_all_can_be_called() {
         "clientInfo": { "name": "test", "version": "1" } });
     let said = whole(house.legacy("initialize", hello).send().await.unwrap()).await;
     let said = said["result"]["instructions"].as_str().unwrap();
+    assert!(said.len() <= 2_048, "{}", said.len());
     assert!(
         said.contains("more tools than are listed") && said.contains("`--tools all`"),
         "{said}"

@@ -13,6 +13,7 @@ use medtainer_core::cli::Host;
 use medtainer_core::command::Chore;
 use medtainer_core::mcp::client::remote::address;
 use medtainer_core::output::{Column, One, Row};
+use medtainer_core::ui::person::{Question, Reply};
 use medtainer_core::{Error, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -331,10 +332,12 @@ async fn confirmed(host: &Host, file: &Path) -> Result<()> {
         return Err(Error::usage("there is nobody to ask whether to write this")
             .hint("Run it in a terminal, or say `--yes`; `--dry-run` only shows it."));
     };
-    if person
-        .confirms(&format!("Write this to {}?", file.display()), None)
-        .await?
-    {
+    let question = Question {
+        plan: &format!("Write this to {}?", file.display()),
+        hash: "",
+        word: None,
+    };
+    if person.confirms(question).await? == Reply::Yes {
         return Ok(());
     }
     Err(Error::refused("it was not confirmed: nothing was written"))
