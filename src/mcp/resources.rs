@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::grant::Grant;
-use super::{LIST_TTL, Server, millis, one_page};
+use super::{LIST_TTL, Server, millis, one_page, result};
 use crate::answer::{Metadata, Source};
 use crate::error::{Error, Kind};
 use crate::resource::{File, Form, Resource};
@@ -96,7 +96,11 @@ impl Server {
             return Err(nothing_at(uri));
         };
         let path: Vec<_> = resource.command.split(' ').collect();
-        let call = self.invocation(grant, Arc::new(Nobody));
+        let mut call = self.invocation(grant, Arc::new(Nobody));
+        if let Form::Answer = resource.form {
+            // A file is whole or is none; an answer says where it goes on.
+            call.part.room = Some(result::Form::Text.room());
+        }
         let leaf = match self.granted(grant, &path, &given, &call).await {
             Ok(leaf) => leaf,
             // What may not be read is as if it were not there.
