@@ -57,7 +57,8 @@ impl Row for Check {
 }
 
 impl Check {
-    fn of(id: impl Into<String>, outcome: Result<(Health, String)>) -> Self {
+    /// How it went, from what was found or the error.
+    pub fn of(id: impl Into<String>, outcome: Result<(Health, String)>) -> Self {
         let id = id.into();
         match outcome {
             Ok((health, found)) => Check {
@@ -77,7 +78,8 @@ impl Check {
         }
     }
 
-    fn warn(id: impl Into<String>, found: impl Into<String>, fix: impl Into<String>) -> Self {
+    /// Something that works, with what would make it better.
+    pub fn warn(id: impl Into<String>, found: impl Into<String>, fix: impl Into<String>) -> Self {
         Check {
             id: id.into(),
             health: Health::Warn,
@@ -105,26 +107,31 @@ impl Chore for Doctor {
                 checks.extend(provider(&cx, ecosystem, host.options.answer.offline).await);
             }
         }
-        let failed: Vec<&Check> = checks
-            .iter()
-            .filter(|check| check.health == Health::Fail)
-            .collect();
-        let Some(kind) = failed
-            .first()
-            .map(|check| check.kind.unwrap_or(Kind::Internal))
-        else {
-            return Ok(Page::whole(checks));
-        };
-        let error = Error::new(
-            kind,
-            format!("{} of {} checks failed", failed.len(), checks.len()),
-        )
-        .hint("The table says how to mend each.")
-        .details(json!({ "checks": &checks }));
-        host.printer
-            .rows(Page::whole(checks).into_data()?, Page::<Check>::view())?;
-        Err(error)
+        concluded(host, checks)
     }
+}
+
+/// The checks, or an error about them when one of them failed.
+pub fn concluded(host: &Host, checks: Vec<Check>) -> Result<Page<Check>> {
+    let failed: Vec<&Check> = checks
+        .iter()
+        .filter(|check| check.health == Health::Fail)
+        .collect();
+    let Some(kind) = failed
+        .first()
+        .map(|check| check.kind.unwrap_or(Kind::Internal))
+    else {
+        return Ok(Page::whole(checks));
+    };
+    let error = Error::new(
+        kind,
+        format!("{} of {} checks failed", failed.len(), checks.len()),
+    )
+    .hint("The table says how to mend each.")
+    .details(json!({ "checks": &checks }));
+    host.printer
+        .rows(Page::whole(checks).into_data()?, Page::<Check>::view())?;
+    Err(error)
 }
 
 fn configuration(host: &Host) -> Check {

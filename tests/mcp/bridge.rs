@@ -427,6 +427,10 @@ async fn inspector_and_the_python_sdk_work_through_it() {
     if let Some(npm) = Npm::installed() {
         for era in ["legacy", "modern", "auto"] {
             let mut inspect = npm.command("mcp-inspector");
+            let away = format!(
+                "MEDTAINER_HOME={}",
+                house.home.dir.path().join("away").display()
+            );
             inspect.args([
                 "--cli",
                 "--protocol-era",
@@ -435,13 +439,11 @@ async fn inspector_and_the_python_sdk_work_through_it() {
                 "tools/list",
                 "--format",
                 "json",
+                "-e",
+                &away,
                 "--",
-                BINARY,
-                "mcp",
-                "bridge",
-                &house.url,
             ]);
-            inspect.env("MEDTAINER_HOME", house.home.dir.path().join("away"));
+            inspect.args([BINARY, "mcp", "bridge", &house.url]);
             let listed = report(inspect).await;
             assert_eq!(
                 listed["result"]["tools"].as_array().map(Vec::len),

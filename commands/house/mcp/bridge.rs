@@ -112,6 +112,11 @@ impl Way {
         Ok(remote)
     }
 
+    /// Whether the server need not register us.
+    pub fn has_client_id(&self) -> bool {
+        self.client_id.is_some()
+    }
+
     /// The key in the variable that was named.
     pub fn key(&self, host: &Host) -> Result<Option<SecretString>> {
         self.key_env

@@ -1,7 +1,9 @@
 //! `medtainer mcp`: the same commands, for AI clients.
 
 mod bridge;
+mod bundle;
 mod clients;
+mod doctor;
 mod install;
 mod keys;
 mod passphrase;
@@ -27,6 +29,8 @@ pub fn group() -> Group {
     .chore::<stdio::Stdio>("stdio")
     .chore::<bridge::Bridge>("bridge")
     .chore::<install::Install>("install")
+    .chore::<doctor::Doctor>("doctor")
+    .chore::<bundle::Bundle>("bundle")
     .chore::<tools::ListTools>("tools")
     .chore::<passphrase::Passphrase>("passphrase")
     .group(clients::group())

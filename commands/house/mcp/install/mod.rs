@@ -20,7 +20,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use self::edit::Syntax;
-use self::places::Place;
+pub(super) use self::edit::entries;
+pub(super) use self::places::Place;
 use super::Tooling;
 
 /// A client that can be set up.

@@ -280,6 +280,20 @@ async fn identify(
     Ok((client, listener))
 }
 
+/// A registration without a login yet.
+pub async fn enroll(http: &Http, url: &Url, resource: &Resource, server: &Server) -> Result<Grant> {
+    let listener = Listener::bind(None).await?;
+    let client = register(http, url, server, &listener.redirect).await?;
+    Ok(Grant {
+        issuer: server.issuer.clone(),
+        token_endpoint: server.token_endpoint.clone(),
+        revocation_endpoint: server.revocation_endpoint.clone(),
+        resource: resource.resource.clone(),
+        client,
+        tokens: None,
+    })
+}
+
 #[derive(Deserialize)]
 struct Registration {
     client_id: String,
@@ -288,12 +302,7 @@ struct Registration {
 }
 
 /// Registers this program (RFC 7591).
-pub async fn register(
-    http: &Http,
-    url: &Url,
-    server: &Server,
-    redirect: &str,
-) -> Result<Registered> {
+async fn register(http: &Http, url: &Url, server: &Server, redirect: &str) -> Result<Registered> {
     let Some(endpoint) = &server.registration_endpoint else {
         return Err(Error::refused(format!(
             "`{}` does not register clients by itself",
