@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use medtainer_core::Result;
-use medtainer_core::command::Effect;
+use medtainer_core::command::{Effect, Pace};
 use medtainer_core::context::Context;
 use medtainer_core::dns::{self, Format, Mode};
 use medtainer_core::writes::{Action, Plan};
@@ -45,6 +45,7 @@ pub struct DnsApply {
 
 impl Action for DnsApply {
     const EFFECT: Effect = Effect::Write;
+    const PACE: Pace = Pace::Long;
 
     async fn plan(&self, cx: &Context) -> Result<Plan> {
         let domain = names::parse(&self.domain)?;

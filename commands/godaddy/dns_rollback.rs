@@ -1,5 +1,5 @@
 use clap::Args;
-use medtainer_core::command::Effect;
+use medtainer_core::command::{Effect, Pace};
 use medtainer_core::context::Context;
 use medtainer_core::dns::{self, DomainName, Mode};
 use medtainer_core::writes::ledger::{self, Kept};
@@ -34,6 +34,7 @@ const OFFERED: i64 = 20;
 
 impl Action for DnsRollback {
     const EFFECT: Effect = Effect::Write;
+    const PACE: Pace = Pace::Long;
 
     async fn plan(&self, cx: &Context) -> Result<Plan> {
         let live = Live::read(cx, &self.domain).await?;
