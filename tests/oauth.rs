@@ -2,9 +2,11 @@
 //! exchange what they get, and all who should get nothing.
 
 pub mod browser;
+mod documents;
 mod login;
 mod owner;
 mod quiet;
 mod refusals;
+mod registration;
 mod rows;
 mod tokens;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,9 +12,10 @@ use reqwest::{RequestBuilder, Response, StatusCode, Url, header, redirect};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::process::Command;
 use uuid::Uuid;
 
-use crate::mcp::house::{Home, House};
+use crate::mcp::house::{BINARY, Home, House, Served};
 
 /// The variable that holds the owner's passphrase.
 pub const PASSPHRASE: &str = "MEDTAINER_MCP_PASSPHRASE";
@@ -461,4 +463,40 @@ pub fn opener(home: &Home) -> PathBuf {
         std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
     }
     folder
+}
+
+/// A server that lets nobody in without a credential, and the file that holds what it says.
+pub async fn logged(home: Arc<Home>, level: &str) -> (House, PathBuf) {
+    let log = home.dir.path().join("log");
+    let words = [
+        "--sandbox",
+        "mcp",
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--auth",
+    ];
+    let plain = home.command(&[]);
+    let set = plain.as_std().get_envs();
+    let set = set.filter_map(|(name, value)| Some((name, value?)));
+    // A pipe that nobody reads would stop it.
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "exec \"$0\" \"$@\" 2>\"$LOG\"", BINARY])
+        .args(words)
+        .env_clear()
+        .envs(set)
+        .env("LOG", &log)
+        .env("MEDTAINER_LOG", level)
+        .kill_on_drop(true);
+    let served = Served::start(command).await;
+    let url = served.said["mcp"].as_str().unwrap().to_owned();
+    let http = reqwest::Client::new();
+    let house = House {
+        home,
+        served,
+        url,
+        http,
+    };
+    (house, log)
 }

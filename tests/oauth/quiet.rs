@@ -1,47 +1,11 @@
 //! What no log and no table may hold.
 
-use std::sync::Arc;
-
-use tokio::process::Command;
-
-use super::browser::{Browser, Client, at, call, home, log_in, passphrase, tokens};
-use crate::mcp::house::{BINARY, House, Served};
+use super::browser::{Browser, Client, at, call, home, log_in, logged, passphrase, tokens};
 
 #[tokio::test]
 async fn no_log_line_and_no_row_holds_a_secret() {
-    let home = Arc::new(home().await);
-    let log = home.dir.path().join("log");
-    let words = [
-        "--sandbox",
-        "mcp",
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--auth",
-    ];
-    // What the server says goes into a file: a pipe that nobody reads would stop it.
-    let plain = home.command(&[]);
-    let set = plain
-        .as_std()
-        .get_envs()
-        .filter_map(|(name, value)| Some((name, value?)));
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", "exec \"$0\" \"$@\" 2>\"$LOG\"", BINARY])
-        .args(words)
-        .env_clear()
-        .envs(set)
-        .env("LOG", &log)
-        .env("MEDTAINER_LOG", "trace")
-        .kill_on_drop(true);
-    let served = Served::start(command).await;
-    let url = served.said["mcp"].as_str().unwrap().to_owned();
-    let house = House {
-        home: home.clone(),
-        served,
-        url,
-        http: reqwest::Client::new(),
-    };
+    let (house, log) = logged(home().await.into(), "trace").await;
+    let home = house.home.clone();
     let client = Client::registered(&house).await;
     let mut browser = Browser::new();
     let code = client.code(&house, &mut browser).await;

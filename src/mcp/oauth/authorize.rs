@@ -226,13 +226,20 @@ async fn shown(oauth: &OAuth, headers: &HeaderMap, query: &str) -> Result<Respon
     consent(oauth, &asked, query, &browser, None).await
 }
 
+/// What is shown once more: what was wrong with the answer, and what it was.
+struct Again {
+    status: StatusCode,
+    problem: &'static str,
+    ticked: Scopes,
+}
+
 /// The page that asks, and says what was wrong with the last answer.
 async fn consent(
     oauth: &OAuth,
     asked: &Asked,
     query: &str,
     browser: &Browser,
-    problem: Option<(StatusCode, &str)>,
+    again: Option<Again>,
 ) -> Result<Response, Stop> {
     let mut tx = store::begin(&oauth.0.app).await?;
     let owner = Owner::find(&mut tx).await?;
@@ -244,18 +251,22 @@ async fn consent(
     }
     let issued = Utc::now().timestamp().to_string();
     let proof = secrets::sign(&owner.signing_key, &[&browser.cookie, &issued, query]);
+    let scopes = asked.wanted.scopes.iter();
+    let ticked = again.as_ref().map_or(Scopes::ALL, |again| again.ticked);
     let page = Consent {
         client: &asked.client,
         url: &asked.url,
         server: asked.issuer.split_once("://").map_or("", |(_, host)| host),
-        choices: asked.wanted.scopes.iter().map(Choice::of).collect(),
+        choices: scopes
+            .map(|scope| Choice::of(scope, ticked.has(scope)))
+            .collect(),
         before: before.map(|(scopes, at)| (scope::known(&scopes), at)),
         asks_passphrase: !knows,
         request: query,
         proof: &format!("{issued}.{proof}"),
-        problem: problem.map(|(_, text)| text),
+        problem: again.as_ref().map(|again| again.problem),
     };
-    let status = problem.map_or(StatusCode::OK, |(status, _)| status);
+    let status = again.map_or(StatusCode::OK, |again| again.status);
     Ok(page.into_response(status, browser.fresh()))
 }
 
@@ -329,8 +340,13 @@ async fn answered(
         );
         cookie = match guessed.await? {
             Ok(cookie) => Some(set_cookie(oauth, &cookie)),
-            Err(problem) => {
-                return consent(oauth, &asked, query, &browser, Some(problem)).await;
+            Err((status, problem)) => {
+                let again = Again {
+                    status,
+                    problem,
+                    ticked,
+                };
+                return consent(oauth, &asked, query, &browser, Some(again)).await;
             }
         };
     }

@@ -302,3 +302,227 @@ fn read(id: &str, body: &[u8]) -> Result<Client, &'static str> {
         secret_hash: None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::Router;
+    use axum::http::StatusCode;
+    use axum::response::{IntoResponse, Response};
+    use axum::routing::get;
+
+    use super::*;
+
+    #[test]
+    fn only_plain_addresses_of_names_are_fetched() {
+        assert_eq!(
+            host_of("https://client.example/metadata.json").unwrap(),
+            "client.example"
+        );
+        assert!(host_of("https://client.example/a/b?version=1").is_ok());
+        for id in [
+            "http://client.example/x",
+            "https://client.example",
+            "https://client.example/",
+            "https://client.example:8443/x",
+            "https://client.example:443/x",
+            "https://me@client.example/x",
+            "https://client.example/x#y",
+            "https://client.example/../x",
+            "https://Client.example/x",
+            "https://localhost/x",
+            "https://127.0.0.1/x",
+            "https://2130706433/x",
+            "https://0x7f.1/x",
+            "https://[::1]/x",
+            "https://client.example\\@evil.example/x",
+            "https:///x",
+        ] {
+            assert!(host_of(id).is_err(), "{id}");
+        }
+        assert!(host_of(&format!("https://client.example/{}", "x".repeat(500))).is_err());
+    }
+
+    #[test]
+    fn only_the_public_internet_is_asked() {
+        for public in [
+            "1.1.1.1",
+            "93.184.216.34",
+            "100.63.0.1",
+            "172.32.0.1",
+            "2606:4700::1111",
+            "2a00:1450::1",
+        ] {
+            assert!(is_public(public.parse().unwrap()), "{public}");
+        }
+        for other in [
+            "0.0.0.0",
+            "10.0.0.1",
+            "100.64.0.1",
+            "127.0.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "192.0.0.1",
+            "192.0.2.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "198.51.100.1",
+            "203.0.113.1",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:1.1.1.1",
+            "64:ff9b::7f00:1",
+            "fc00::1",
+            "fd12::1",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+            "2001::1",
+            "2001:db8::1",
+            "2002:7f00:1::1",
+            "3fff::1",
+            "100::1",
+        ] {
+            assert!(!is_public(other.parse().unwrap()), "{other}");
+        }
+    }
+
+    /// A host that answers with this, reached under a name.
+    async fn host(
+        answer: impl Fn() -> Response + Clone + Send + Sync + 'static,
+    ) -> (Http, String, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let router = Router::new().fallback(get(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            std::future::ready(answer())
+        }));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let http = http::pinned(
+            "client.example",
+            &[SocketAddr::new(address.ip(), 0)],
+            PATIENCE,
+        )
+        .unwrap();
+        (
+            http,
+            format!("http://client.example:{}/client", address.port()),
+            asked,
+        )
+    }
+
+    #[tokio::test]
+    async fn what_is_fetched_is_bounded() {
+        let (http, id, asked) =
+            host(|| (StatusCode::FOUND, [("location", "/elsewhere")]).into_response()).await;
+        assert!(load(&http, &id).await.is_err());
+        assert_eq!(
+            asked.load(Ordering::Relaxed),
+            1,
+            "nobody is followed elsewhere"
+        );
+        let (http, id, _) = host(|| " ".repeat(LONGEST + 1).into_response()).await;
+        assert_eq!(load(&http, &id).await.unwrap_err(), "it is too long");
+        let (http, id, _) = host(|| StatusCode::FORBIDDEN.into_response()).await;
+        assert!(load(&http, &id).await.is_err());
+        let (http, id, _) = host(|| "{".into_response()).await;
+        assert!(load(&http, &id).await.is_err());
+        let (http, ..) = host(|| "".into_response()).await;
+        assert!(
+            load(&http, "http://other.example/client").await.is_err(),
+            "the pinned host alone is there"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_document_describes_the_client_at_its_own_address() {
+        let document = |id: &str, more: &str| {
+            format!(
+                r#"{{"client_id":"{id}","client_name":"A\u0000 client","redirect_uris":["https://client.example/cb","app://cb"],"grant_types":["x"],"y":1{more}}}"#
+            )
+        };
+        let id = "https://client.example/client";
+        let client = read(id, document(id, "").as_bytes()).unwrap();
+        assert_eq!(
+            (client.name.as_str(), client.auth_method.as_str()),
+            ("A client", "none")
+        );
+        assert_eq!(client.redirect_uris, ["https://client.example/cb"]);
+        let both = r#","token_endpoint_auth_method":"private_key_jwt","token_endpoint_auth_methods_supported":["none"]"#;
+        assert!(read(id, document(id, both).as_bytes()).is_ok());
+        let secret = r#","token_endpoint_auth_method":"private_key_jwt""#;
+        assert!(read(id, document(id, secret).as_bytes()).is_err());
+        assert!(read("https://other.example/client", document(id, "").as_bytes()).is_err());
+        assert!(read(id, br#"{"client_id":"https://client.example/client","client_name":"x","redirect_uris":[]}"#).is_err());
+        assert!(read(id, b"[]").is_err());
+
+        // Its own address, whatever port it has here.
+        let told = Arc::new(Mutex::new(String::new()));
+        let body = told.clone();
+        let (http, url, _) = host(move || {
+            let body = body.lock().unwrap().clone();
+            ([("cache-control", "public, max-age=7200")], body).into_response()
+        })
+        .await;
+        *told.lock().unwrap() = document(&url, "");
+        let (client, life_of_it) = load(&http, &url).await.unwrap();
+        assert_eq!((client.id, life_of_it), (url, Duration::from_secs(7_200)));
+        let life = |value: &str| {
+            life(
+                &[(header::CACHE_CONTROL, value.parse().unwrap())]
+                    .into_iter()
+                    .collect(),
+            )
+        };
+        assert_eq!(life("max-age=7200"), Duration::from_secs(7_200));
+        assert_eq!(life("no-store"), SHORTEST_LIFE);
+        assert_eq!(life("max-age=99999999"), LONGEST_LIFE);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_fetched_again_goes_on_being_good() {
+        let documents = Documents::default();
+        let id = "https://client.example/client";
+        assert!(documents.fresh(id).is_none());
+        let client = Client {
+            id: id.to_owned(),
+            kind: Kind::Document,
+            name: "A client".to_owned(),
+            redirect_uris: Vec::new(),
+            auth_method: "none".to_owned(),
+            secret_hash: None,
+        };
+        documents.keep(id, Some((client, SHORTEST_LIFE)));
+        assert!(documents.fresh(id).unwrap().is_some());
+        documents.kept.lock().unwrap().get_mut(id).unwrap().until = Instant::now();
+        assert!(documents.fresh(id).is_none(), "it is fetched again");
+        assert!(documents.keep(id, None).is_some());
+        assert!(
+            documents.fresh(id).unwrap().is_some(),
+            "and not at once again"
+        );
+        assert!(
+            documents
+                .keep("https://other.example/client", None)
+                .is_none()
+        );
+        assert!(
+            documents
+                .fresh("https://other.example/client")
+                .unwrap()
+                .is_none()
+        );
+        for i in 0..2 * MOST {
+            documents.keep(&format!("https://{i}.example/client"), None);
+        }
+        assert!(documents.kept.lock().unwrap().len() <= MOST);
+    }
+}

@@ -21,16 +21,18 @@ pub struct Choice {
     word: &'static str,
     title: &'static str,
     about: &'static str,
+    ticked: bool,
 }
 
 impl Choice {
-    /// The choice of a scope.
-    pub fn of(scope: Scope) -> Choice {
+    /// The choice of a scope, and whether its box is ticked.
+    pub fn of(scope: Scope, ticked: bool) -> Choice {
         let (title, about) = in_words(scope);
         Choice {
             word: scope.as_str(),
             title,
             about,
+            ticked,
         }
     }
 }
