@@ -47,12 +47,13 @@ async function tour(name, options) {
   seen.boxes = await page.getByRole('checkbox').count();
   await page.screenshot({ path: `${pictures}/${name}-asked.png`, fullPage: true });
 
+  await page.locator('input[type=checkbox][value=write]').uncheck();
   await page.getByLabel('Your passphrase').fill('not the passphrase');
   await page.getByRole('button', { name: 'Allow', exact: true }).click();
   seen.wrong = await page.getByRole('alert').innerText();
   await page.screenshot({ path: `${pictures}/${name}-wrong.png`, fullPage: true });
 
-  await page.locator('input[type=checkbox][value=write]').uncheck();
+  seen.ticked = await page.locator('input[type=checkbox]:checked').evaluateAll((boxes) => boxes.map((box) => box.value));
   await page.getByLabel('Your passphrase').fill(passphrase);
   // As on a phone, whose keyboard sends the form: the first button is the one that allows.
   await page.keyboard.press('Enter');

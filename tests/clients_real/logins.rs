@@ -14,7 +14,7 @@ use super::{at, report, said, with};
 use crate::mcp::house::{Home, House};
 use crate::registry::{self, Npm};
 
-const TTL: Duration = Duration::from_secs(4);
+pub const TTL: Duration = Duration::from_secs(4);
 const CLAUDE_CODE: &str = "https://claude.ai/oauth/claude-code-client-metadata";
 
 /// A server that lets nobody in, with its owner, and tokens that do not last.
@@ -103,14 +103,14 @@ fn serve(listen: &str) -> [&str; 6] {
 }
 
 /// A client that does what it is told, a line at a time.
-struct Told {
+pub struct Told {
     words: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
     child: Child,
 }
 
 impl Told {
-    fn start(command: std::process::Command) -> Told {
+    pub fn start(command: std::process::Command) -> Told {
         let mut child = Command::from(command)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -126,7 +126,7 @@ impl Told {
     }
 
     /// What it says, and how often its owner was asked so far.
-    async fn ask(&mut self, word: &str) -> (Value, u64) {
+    pub async fn ask(&mut self, word: &str) -> (Value, u64) {
         let line = format!("{word}\n");
         self.words.write_all(line.as_bytes()).await.ok();
         let answer = tokio::time::timeout(Duration::from_secs(60), self.answers.next_line());
@@ -170,7 +170,7 @@ async fn lasting(guarded: Guarded, mut client: Told, id: &str) {
     assert_eq!((&wrote["status"], asked), (&json!("success"), 2), "{wrote}");
 }
 
-async fn python(package: &str, script: &str, words: &[&str]) -> Option<std::process::Command> {
+pub async fn python(package: &str, script: &str, words: &[&str]) -> Option<std::process::Command> {
     let python = registry::python(package)?;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/").to_owned() + script;
     Some(with(

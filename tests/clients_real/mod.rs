@@ -5,6 +5,7 @@ mod owner;
 mod page;
 mod programs;
 mod reads;
+mod replicas;
 mod sdks;
 
 use std::os::unix::fs::PermissionsExt;

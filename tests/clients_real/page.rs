@@ -84,6 +84,11 @@ async fn the_owner_is_asked() {
                 .contains("not the passphrase"),
             "{seen}"
         );
+        assert_eq!(
+            seen["ticked"],
+            json!(["read"]),
+            "what was unticked stays so"
+        );
         assert_eq!(seen["asksAgain"], 0, "this browser is known: {seen}");
         let answer = |what: &str| -> Vec<(String, String)> {
             let url: Url = seen[what].as_str().unwrap().parse().unwrap();

@@ -60,9 +60,13 @@ async fn inspector() {
         inspector.list(&server).await;
         inspector.call(&server).await;
     }
-    let server = ["--", &stdio(&house)];
-    inspector.list(&server).await;
-    inspector.call(&server).await;
+    for server in [
+        ["--", &stdio(&house)].as_slice(),
+        &[&house.url.replace("/mcp", "/sse"), "--transport", "sse"],
+    ] {
+        inspector.list(server).await;
+        inspector.call(server).await;
+    }
 }
 
 #[tokio::test]
@@ -72,8 +76,13 @@ async fn mcp_remote() {
     let inspector = Inspector::new(&npm, &house).await;
     let remote = npm.command("mcp-remote");
     let remote = ["--", remote.get_program().to_str().unwrap()];
-    for era in [&[][..], &["--protocol", "auto"]] {
-        let server = [&remote[..], &[&house.url, "--allow-http"], era].concat();
+    let sse = house.url.replace("/mcp", "/sse");
+    for (url, how) in [
+        (&house.url, &[][..]),
+        (&house.url, &["--protocol", "auto"]),
+        (&sse, &["--transport", "sse-only"]),
+    ] {
+        let server = [&remote[..], &[url, "--allow-http"], how].concat();
         inspector.list(&server).await;
         inspector.call(&server).await;
     }
@@ -93,7 +102,12 @@ async fn fastmcp() {
     let house = House::new().await;
     let listed = house.tools().await.len();
     let (stdio, home) = (stdio(&house), tempfile::tempdir().unwrap());
-    for server in [&[house.url.as_str()][..], &["--command", &stdio]] {
+    let sse = house.url.replace("/mcp", "/sse");
+    for server in [
+        &[house.url.as_str()][..],
+        &[&sse, "--transport", "sse"],
+        &["--command", &stdio],
+    ] {
         let run = |what: &str, words: &[&str]| {
             let mut command = Command::new(python.with_file_name("fastmcp"));
             command.args([&[what], server, words, &["--json"]].concat());
@@ -128,13 +142,14 @@ async fn claude_code() {
     let add = ["mcp", "add", "--transport"];
     for server in [
         &["http", "over-http", &house.url][..],
+        &["sse", "over-sse", &house.url.replace("/mcp", "/sse")],
         &["stdio", "over-stdio", "--", &stdio(&house)],
     ] {
         said(claude("auto", &[&add[..], server].concat())).await;
     }
     for era in ["auto", "legacy"] {
         let list = said(claude(era, &["mcp", "list"])).await;
-        for name in ["over-http:", "over-stdio:"] {
+        for name in ["over-http:", "over-sse:", "over-stdio:"] {
             let line = list.lines().find(|line| line.starts_with(name));
             assert!(
                 line.is_some_and(|line| line.ends_with("Connected")),

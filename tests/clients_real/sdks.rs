@@ -47,6 +47,10 @@ async fn python(package: &str, script: &str, version: &str) {
     let run = |words: &[&str]| with(with(Command::new(&python), &[&script]), words);
     tour(&house, run(&["http", &house.url]), version).await;
     tour(&house, run(&["stdio", &stdio(&house)]), version).await;
+    if version == LEGACY {
+        let sse = house.url.replace("/mcp", "/sse");
+        tour(&house, run(&["sse", &sse]), version).await;
+    }
 }
 
 #[tokio::test]
@@ -66,6 +70,8 @@ async fn typescript_1() {
     let run = |words: &[&str]| with(npm.script("typescript_v1.mjs"), words);
     tour(&house, run(&["http", &house.url]), LEGACY).await;
     tour(&house, run(&["stdio", &stdio(&house)]), LEGACY).await;
+    let sse = house.url.replace("/mcp", "/sse");
+    tour(&house, run(&["sse", &sse]), LEGACY).await;
 }
 
 #[tokio::test]

@@ -4,17 +4,16 @@
 mod fixture;
 mod suite;
 
-use medtainer_core::mcp::http::{Listen, Stack};
+use medtainer_core::mcp::http::{Listen, Replies, Stack};
 use tokio_util::sync::CancellationToken;
 
 use self::fixture::Fixture;
 use self::suite::Suite;
-use crate::mcp::house::House;
+use crate::mcp::house::{Home, House};
 use crate::registry::Npm;
 
 /// The fixture on a loopback port, until the token is dropped.
-async fn fixture() -> (String, tokio_util::sync::DropGuard) {
-    let listen = Listen::at(([127, 0, 0, 1], 0).into());
+async fn fixture(listen: Listen) -> (String, tokio_util::sync::DropGuard) {
     let bound = listen.bind().await.unwrap();
     let url = format!("http://{}/mcp", bound.address);
     let stack = Stack {
@@ -30,21 +29,66 @@ async fn fixture() -> (String, tokio_util::sync::DropGuard) {
     (url, end.drop_guard())
 }
 
+fn here() -> Listen {
+    Listen::at(([127, 0, 0, 1], 0).into())
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn every_scenario_on_the_fixture() {
+async fn the_fixture_without_sessions() {
     let Some(npm) = Npm::installed() else { return };
-    let (url, _served) = fixture().await;
+    let (url, _served) = fixture(here()).await;
     Suite::new(&npm, &url).all("2026-07-28").await;
 }
 
-/// Stateless, with plain JSON replies: the default.
+/// What a server asks its client in the middle of a call goes over a session, before 2026-07-28.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_product() {
+async fn the_fixture_with_sessions() {
     let Some(npm) = Npm::installed() else { return };
-    let house = House::new().await;
+    let listen = Listen {
+        sessions: true,
+        replies: Replies::Events,
+        ..here()
+    };
+    let (url, _served) = fixture(listen).await;
+    let suite = Suite::new(&npm, &url);
+    tokio::join!(
+        suite.all("2025-11-25"),
+        suite.all("2026-07-28"),
+        suite.stable(),
+    );
+}
+
+/// The product, served with these words; `known` is the list for 2025-11-25 of what it cannot pass:
+/// scenarios that need the tools, resources and prompts of the fixture, and sessions where it has none.
+async fn product(words: &[&str], known: &str) {
+    let Some(npm) = Npm::installed() else { return };
+    let serve = ["--sandbox", "mcp", "serve", "--listen", "127.0.0.1:0"];
+    let house = House::start(Home::new().await, &[&serve, words].concat()).await;
     let suite = Suite::new(&npm, &house.url);
     tokio::join!(
-        suite.but("2025-11-25", "json-2025-11-25.yml"),
-        suite.but("2026-07-28", "json-2026-07-28.yml"),
+        suite.but("2025-11-25", known),
+        suite.but("2026-07-28", "2026-07-28.yml"),
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_product_as_it_comes() {
+    product(&[], "2025-11-25.yml").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_product_with_events() {
+    product(&["--replies", "events"], "2025-11-25.yml").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_product_with_sessions() {
+    product(&["--sessions"], "2025-11-25-sessions.yml").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_authorization_server() {
+    let Some(npm) = Npm::installed() else { return };
+    let house = crate::oauth::browser::house().await;
+    suite::authorization(&npm, &house).await;
 }

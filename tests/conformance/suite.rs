@@ -1,14 +1,21 @@
 //! Runs the conformance suite, at two versions, against a URL.
 
 use std::path::Path;
+use std::process::Stdio;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
+use crate::mcp::house::House;
+use crate::oauth::browser::{Browser, at, passphrase};
 use crate::registry::Npm;
 
 /// The one that knows 2026-07-28.
 const PINNED: &str = "node_modules/@modelcontextprotocol/conformance/dist/index.js";
+
+/// The last stable one; it knows the older revisions.
+const STABLE: &str = "node_modules/conformance-stable/dist/index.js";
 
 /// A run of the suite, by its words after `conformance`.
 pub struct Suite<'a> {
@@ -44,6 +51,11 @@ impl<'a> Suite<'a> {
         .await;
     }
 
+    /// What the last stable suite knows.
+    pub async fn stable(&self) {
+        self.server(STABLE, &["--suite", "active"]).await;
+    }
+
     async fn server(&self, script: &str, words: &[&str]) -> String {
         let out = TempDir::new().unwrap();
         let mut command = self.npm.command("node");
@@ -65,6 +77,44 @@ impl<'a> Suite<'a> {
         );
         results.to_owned()
     }
+}
+
+/// The checks of an authorization server, whose owner allows what the suite asks for.
+pub async fn authorization(npm: &Npm, house: &House) {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port().to_string();
+    drop(free);
+    let redirect = format!("http://127.0.0.1:{port}/callback");
+    let words = ["mcp", "clients", "add", "Suite", "--redirect", &redirect];
+    let client = house.home.run(&words).await;
+    let id = client["client_id"].as_str().unwrap();
+    let issuer = at(house, "");
+    let words = ["authorization", "--url", &issuer, "--client-id", id];
+    let mut command = tokio::process::Command::from(npm.command("node"));
+    command
+        .arg(PINNED)
+        .args(words)
+        .args(["--resource", &house.url, "-p", &port])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    let mut running = command.spawn().unwrap();
+    let mut lines = BufReader::new(running.stdout.take().unwrap()).lines();
+    let mut said = String::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if line.starts_with("Callback server started") {
+            let url = said.lines().find(|line| line.contains("/authorize?"));
+            let url = url.unwrap_or_else(|| panic!("no address to open: {said}"));
+            let back = Browser::new().allow(url, &passphrase(house)).await;
+            house.http.get(back).send().await.unwrap();
+        }
+        said.push_str(&line);
+        said.push('\n');
+    }
+    let ended = running.wait().await.unwrap();
+    assert!(
+        ended.success() && said.contains("Total: 3 passed, 0 failed"),
+        "{said}"
+    );
 }
 
 /// The checks that failed, and why, from the files the suite leaves.
