@@ -1,10 +1,12 @@
 //! Runs one command for one caller: the same steps for a terminal, a model and a schedule.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use clap::ArgMatches;
+use futures::FutureExt;
 use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, Metadata};
@@ -255,7 +257,17 @@ async fn attempt(cx: &Context, command: &dyn Runnable) -> Result<Data> {
 
 async fn cancellable(cx: &Context, command: &dyn Runnable) -> Result<Data> {
     let cancel = cx.cancel().clone();
-    let work = command.run(cx);
+    // A defect of one command must not end others that are under way, nor leave no trace of itself.
+    let work = AssertUnwindSafe(command.run(cx)).catch_unwind();
+    let work = work.map(|done| {
+        done.unwrap_or_else(|_| {
+            let error = Error::internal("the command broke off: a defect of medtainer");
+            Err(writes::in_doubt(
+                cx,
+                error.hint("Please report it, with what was called and what the log says."),
+            ))
+        })
+    });
     tokio::pin!(work);
     tokio::select! {
         done = &mut work => return done,

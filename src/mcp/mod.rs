@@ -10,6 +10,7 @@ mod complete;
 pub mod grant;
 pub mod http;
 pub mod keys;
+mod message;
 pub mod oauth;
 mod progress;
 mod prompts;
@@ -17,6 +18,7 @@ mod resources;
 mod result;
 mod running;
 pub mod seals;
+pub mod stdio;
 mod summary;
 mod tasks;
 mod tools;
@@ -504,29 +506,4 @@ fn grant(context: &RequestContext<RoleServer>) -> Grant {
         .and_then(|parts| parts.extensions.get::<Grant>())
         .cloned()
         .unwrap_or_else(Grant::local)
-}
-
-/// Serves one client over standard input and output until it goes away.
-pub async fn stdio(server: Server, cancel: CancellationToken) -> Result<()> {
-    let failed = |what: String| Error::internal("the MCP session ended badly").because(what);
-    let running = tokio::select! {
-        running = rmcp::serve_server(server.clone(), rmcp::transport::stdio()) => running,
-        () = cancel.cancelled() => return Ok(()),
-    };
-    let running = match running {
-        Ok(running) => running,
-        // A client that leaves before it says anything is no error.
-        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
-        Err(e) => return Err(failed(e.to_string())),
-    };
-    let (end, last) = (running.cancellation_token(), server.clone());
-    tokio::spawn(async move {
-        cancel.cancelled().await;
-        // What is under way is answered before the door is closed.
-        last.end().await;
-        end.cancel();
-    });
-    let ended = running.waiting().await;
-    server.end().await;
-    ended.map(drop).map_err(|e| failed(e.to_string()))
 }

@@ -3,10 +3,20 @@
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use medtainer_core::app::{App, Product};
+use medtainer_core::command::Command;
+use medtainer_core::context::Context;
+use medtainer_core::env::Env;
+use medtainer_core::mcp::Server;
+use medtainer_core::mcp::http::{Listen, Replies, serve};
+use medtainer_core::output::Text;
+use medtainer_core::store::Business;
+use medtainer_core::tree::Group;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use tokio::io::AsyncWriteExt;
+use tokio_util::sync::CancellationToken;
 
 use super::house::{Home, House, events};
 use super::stack::{Theatre, sleep};
@@ -313,4 +323,138 @@ async fn more_callers_than_connections_are_not_in_each_others_way() {
             began.elapsed()
         );
     }
+}
+
+#[tokio::test]
+async fn the_first_byte_is_in_time_in_every_era_and_form() {
+    for sessions in [false, true] {
+        for replies in [Replies::Json, Replies::Events] {
+            let theatre = Theatre::new(|listen| {
+                listen.sessions = sessions;
+                listen.replies = replies;
+                listen.limits.patience = Duration::from_millis(200);
+                listen.limits.keep_alive = Duration::from_millis(200);
+            })
+            .await;
+            let long = Duration::from_millis(1_200);
+            let both = "application/json, text/event-stream";
+            for (modern, accept) in [
+                (true, both),
+                (true, "application/json"),
+                (true, "text/event-stream"),
+                (false, both),
+                (false, "application/json"),
+            ] {
+                let request = match modern {
+                    true => theatre.modern_sleep(long),
+                    false => theatre.legacy("tools/call", sleep(long)),
+                };
+                let mut request = request.build().unwrap();
+                request
+                    .headers_mut()
+                    .insert("accept", accept.parse().unwrap());
+                if sessions && !modern {
+                    let hello = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
+                    let greeted = theatre.legacy("initialize", hello).send().await.unwrap();
+                    let id = greeted.headers()["mcp-session-id"].clone();
+                    request.headers_mut().insert("mcp-session-id", id);
+                }
+                let what = format!("sessions {sessions}, {replies:?}, modern {modern}, {accept}");
+                let started = Instant::now();
+                let mut reply = theatre.http.execute(request).await.unwrap();
+                assert_eq!(reply.status(), 200, "{what}");
+                let kind = reply.headers()["content-type"].to_str().unwrap().to_owned();
+                let mut text = Vec::new();
+                let (mut pieces, mut first) = (0, None);
+                while let Some(piece) = reply.chunk().await.unwrap() {
+                    first.get_or_insert(started.elapsed());
+                    pieces += 1;
+                    text.extend_from_slice(&piece);
+                }
+                assert!(
+                    first.unwrap() < Duration::from_millis(800),
+                    "{what}: {first:?}"
+                );
+                assert!(
+                    started.elapsed() >= long && pieces >= 4,
+                    "{what}: {pieces} pieces"
+                );
+                let text = String::from_utf8(text).unwrap();
+                let said: Value = if accept == "application/json" {
+                    assert_eq!(kind, "application/json", "{what}");
+                    serde_json::from_str(&text).expect("white space and JSON")
+                } else {
+                    assert_eq!(kind, "text/event-stream", "{what}");
+                    events(&text).pop().unwrap()
+                };
+                assert_eq!(
+                    said["result"]["content"][0]["text"], "rested",
+                    "{what}: {said}"
+                );
+            }
+        }
+    }
+}
+
+/// Break off
+#[derive(Debug, clap::Args)]
+struct BreakOff;
+
+impl Command for BreakOff {
+    type Output = Text;
+
+    async fn run(&self, _: &Context) -> medtainer_core::Result<Self::Output> {
+        panic!("a defect");
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_breaks_off_fails_alone() {
+    let ours = &medtainer::PRODUCT;
+    let broken: &'static Product = Box::leak(Box::new(Product {
+        name: ours.name,
+        version: ours.version,
+        about: ours.about,
+        tree: || Group::new("medtainer", "A broken one").command::<BreakOff>("break-off"),
+        migrator: ours.migrator,
+        ecosystems: ours.ecosystems,
+        prompts: ours.prompts,
+        resources: ours.resources,
+    }));
+    let home = Home::new().await;
+    let folder = home.dir.path().join("home");
+    let env = Env::from_iter([
+        ("DATABASE_URL".into(), crate::database::url(&home.database)),
+        ("MEDTAINER_HOME".into(), folder.display().to_string()),
+    ]);
+    let app = App::new(broken, env, true).unwrap();
+    let business = Business::default();
+    app.desk(&business)
+        .await
+        .unwrap()
+        .store
+        .prepare()
+        .await
+        .unwrap();
+    let server = Server::new(
+        app.clone(),
+        business,
+        Default::default(),
+        Default::default(),
+    );
+    let listen = Listen::at(([127, 0, 0, 1], 0).into());
+    let bound = listen.bind().await.unwrap();
+    let url = format!("http://{}/mcp/run/break-off", bound.address);
+    let end = CancellationToken::new();
+    let (asked, options) = (end.clone(), listen.clone());
+    let served = tokio::spawn(async move { serve(server, bound, &options, asked).await });
+    for _ in 0..2 {
+        let reply = reqwest::Client::new().post(&url).send().await.unwrap();
+        assert_eq!(reply.status(), 500);
+        let answer: Value = reply.json().await.unwrap();
+        assert_eq!(answer["error"]["kind"], "internal", "{answer}");
+        assert!(answer["metadata"]["execution_id"].is_i64(), "{answer}");
+    }
+    end.cancel();
+    served.await.unwrap().unwrap();
 }

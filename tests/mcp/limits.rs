@@ -91,3 +91,52 @@ async fn one_connection_too_many_is_told_so() {
         .unwrap();
     assert_eq!(again.status(), 405, "there is room again");
 }
+
+#[tokio::test]
+async fn more_requests_than_can_be_answered_at_once_are_told_when_to_come_again() {
+    for (of_all, of_one, wanted) in [(2, 9, 503), (9, 2, 429)] {
+        let few = |listen: &mut Listen| {
+            listen.limits.requests = of_all;
+            listen.limits.requests_of_one = of_one;
+        };
+        let theatre = Theatre::new(few).await;
+        let long = || tokio::spawn(theatre.modern_sleep(Duration::from_millis(1_500)).send());
+        let taken = [long(), long()];
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let started = Instant::now();
+        let refused = theatre.modern_sleep(Duration::ZERO).send().await.unwrap();
+        assert_eq!(refused.status(), wanted);
+        assert!(refused.headers().contains_key("retry-after"));
+        assert!(started.elapsed() < Duration::from_secs(1), "told at once");
+        for reply in taken {
+            assert_eq!(reply.await.unwrap().unwrap().status(), 200);
+        }
+        let again = theatre.modern_sleep(Duration::ZERO).send().await.unwrap();
+        assert_eq!(again.status(), 200, "there is room again");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_comes_too_slowly_or_is_too_long_is_refused() {
+    let small = |listen: &mut Listen| {
+        listen.limits.body = 1_000;
+        listen.limits.body_time = Duration::from_millis(300);
+    };
+    let theatre = Theatre::new(small).await;
+    let head = "POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+    let (text, waited) = heard(
+        &theatre,
+        format!("{head}content-length: 90\r\n\r\n{{").as_bytes(),
+    )
+    .await;
+    assert!(
+        text.starts_with("HTTP/1.1 408") && text.contains("connection: close"),
+        "{text}"
+    );
+    assert!(waited < Duration::from_secs(2));
+    // Without a length, in pieces.
+    let piece = format!("258\r\n{}\r\n", " ".repeat(600));
+    let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n{piece}{piece}0\r\n\r\n");
+    let (text, _) = heard(&theatre, chunked.as_bytes()).await;
+    assert!(text.starts_with("HTTP/1.1 413"), "{text}");
+}

@@ -38,12 +38,13 @@ impl Session {
     }
 
     pub async fn say(&mut self, message: Value) {
-        self.input
-            .as_mut()
-            .unwrap()
-            .write_all(format!("{message}\n").as_bytes())
-            .await
-            .unwrap();
+        self.line(&message.to_string()).await;
+    }
+
+    async fn line(&mut self, text: &str) {
+        let input = self.input.as_mut().unwrap();
+        let line = format!("{text}\n");
+        input.write_all(line.as_bytes()).await.unwrap();
     }
 
     /// The next line, which has to be a message.
@@ -98,7 +99,25 @@ async fn two_sessions_at_once_say_nothing_but_messages_and_end_with_their_input(
     let (mut first, mut second) = (Session::start(&home), Session::start(&home));
     for session in [&mut first, &mut second] {
         session.greet().await;
-        session.say(json!("no message at all")).await;
+        for (line, id, code) in [
+            ("{ no json", Value::Null, -32700),
+            ("\"no message at all\"", Value::Null, -32600),
+            ("[]", Value::Null, -32600),
+            (
+                r#"{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":1}}"#,
+                json!("x"),
+                -32602,
+            ),
+        ] {
+            session.line(line).await;
+            let refused = session.hear().await.unwrap();
+            assert_eq!(
+                (&refused["id"], &refused["error"]["code"]),
+                (&id, &json!(code)),
+                "{line}: {refused}"
+            );
+        }
+        session.line("").await;
         let tools = session.ask(1, "tools/list", json!({})).await;
         assert!(!tools["result"]["tools"].as_array().unwrap().is_empty());
     }

@@ -3,7 +3,9 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use super::house::{House, MODERN, with_meta};
+use sqlx::{Connection, PgConnection};
+
+use super::house::{Home, House, MODERN, whole, with_meta};
 
 /// What came back: the status and the JSON-RPC code, if it is an error.
 async fn outcome(what: &str, request: RequestBuilder) -> (u16, Option<i64>, Value) {
@@ -203,18 +205,288 @@ async fn every_revision_is_greeted() {
 #[tokio::test]
 async fn says_whether_it_lives_and_whether_it_can_work() {
     let house = House::new().await;
-    for path in ["/health", "/ready"] {
-        let reply = house
+    let ask = async |path: &str| {
+        let reply = house.http.get(house.url.replace("/mcp", path)).send().await;
+        let reply = reply.unwrap();
+        (
+            reply.status().as_u16(),
+            reply.json::<Value>().await.unwrap(),
+        )
+    };
+    assert_eq!(ask("/health").await, (200, json!({ "status": "ok" })));
+    let (status, ready) = ask("/ready").await;
+    assert_eq!(
+        (status, &ready["status"]),
+        (200, &json!("ready")),
+        "{ready}"
+    );
+    assert_eq!(ready["database"], "answers");
+    assert_eq!(ready["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(ready["migrations"]["done"], ready["migrations"]["wanted"]);
+
+    // A newer program has been at the database, or an older one is to be served.
+    let mut conn = PgConnection::connect_with(&house.home.database)
+        .await
+        .unwrap();
+    let sql = "delete from biz_sandbox._sqlx_migrations where version = (select max(version) from biz_sandbox._sqlx_migrations)";
+    sqlx::query(sql).execute(&mut conn).await.unwrap();
+    let (status, ready) = ask("/ready").await;
+    assert_eq!(
+        (status, &ready["status"]),
+        (503, &json!("not ready")),
+        "{ready}"
+    );
+    assert_eq!(ask("/health").await.0, 200);
+}
+
+#[tokio::test]
+async fn odd_requests_are_understood_or_refused_in_json_rpc() {
+    let house = House::new().await;
+    let list = json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/list", "params": {} });
+    let accepts = |value: &str| {
+        let request = house.http.post(&house.url).json(&list);
+        request.header("accept", value)
+    };
+    let raw = |body: &str| {
+        let request = house
             .http
-            .get(house.url.replace("/mcp", path))
+            .post(&house.url)
+            .header("content-type", "application/json");
+        request
+            .header("accept", "application/json, text/event-stream")
+            .body(body.to_owned())
+    };
+    let hello = json!({ "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
+    let rules = [
+        ("any form", accepts("*/*"), 200, None),
+        (
+            "no word about forms",
+            house.http.post(&house.url).json(&list),
+            200,
+            None,
+        ),
+        ("JSON alone", accepts("application/json"), 200, None),
+        (
+            "a form we have not",
+            accepts("text/html"),
+            406,
+            Some(-32600),
+        ),
+        ("no JSON", raw("{ not json"), 400, Some(-32700)),
+        ("no body", raw(""), 400, Some(-32700)),
+        ("a batch", raw(&format!("[{list}]")), 400, Some(-32600)),
+        ("no message", raw(r#"{"hello":"world"}"#), 400, Some(-32600)),
+        (
+            "JSON-RPC 1",
+            raw(r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#),
+            400,
+            Some(-32600),
+        ),
+        (
+            "too deep",
+            raw(&format!(
+                r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{}}}"#,
+                "[".repeat(80)
+            )),
+            400,
+            Some(-32600),
+        ),
+        (
+            "wrong parameters",
+            raw(r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":7}}"#),
+            200,
+            Some(-32602),
+        ),
+        (
+            "another kind of body",
+            house
+                .http
+                .post(&house.url)
+                .body(list.to_string())
+                .header("content-type", "text/plain"),
+            415,
+            Some(-32600),
+        ),
+        (
+            "a revision nobody knows",
+            house
+                .legacy("tools/list", json!({}))
+                .header("mcp-protocol-version", "1999-01-01"),
+            400,
+            Some(-32022),
+        ),
+        (
+            "a greeting with another header",
+            house
+                .legacy("initialize", hello)
+                .header("mcp-protocol-version", "2025-11-25"),
+            200,
+            None,
+        ),
+    ];
+    for (what, request, status, code) in rules {
+        let (got, error, body) = outcome(what, request).await;
+        assert_eq!((got, error), (status, code), "{what}: {body}");
+        assert_eq!(body["jsonrpc"], "2.0", "{what}");
+        if what == "wrong parameters" || what == "a form we have not" {
+            assert_eq!(body["id"], 7, "{what}");
+        }
+    }
+    let events = accepts("text/event-stream").send().await.unwrap();
+    assert_eq!(events.headers()["content-type"], "text/event-stream");
+    assert!(whole(events).await["result"]["tools"].is_array());
+    // A client that takes JSON alone gets its answer without what precedes it.
+    let sync = json!({ "name": "ghl_sync", "arguments": { "only": ["contacts"] }, "_meta": { "progressToken": 1 } });
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": sync });
+    let alone = house
+        .http
+        .post(&house.url)
+        .json(&body)
+        .header("accept", "application/json");
+    let alone = alone.send().await.unwrap();
+    assert_eq!(alone.headers()["content-type"], "application/json");
+    let body: Value = alone.json().await.unwrap();
+    assert_eq!(
+        body["result"]["structuredContent"]["status"], "success",
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn hosts_and_pages_are_looked_at_on_every_route() {
+    let house = House::new().await;
+    let origin = house.url.strip_suffix("/mcp").unwrap();
+    for (method, path) in [
+        ("GET", "/health"),
+        ("GET", "/ready"),
+        ("GET", "/sse"),
+        ("POST", "/messages?sessionId=x"),
+        ("POST", "/mcp"),
+        ("GET", "/mcp"),
+        ("DELETE", "/mcp"),
+        ("POST", "/mcp/run/quota"),
+        ("OPTIONS", "/mcp"),
+        ("POST", "/authorize"),
+        ("POST", "/token"),
+        ("GET", "/nothing"),
+    ] {
+        let ask = || {
+            house
+                .http
+                .request(method.parse().unwrap(), format!("{origin}{path}"))
+        };
+        for (name, value) in [
+            ("host", "evil.example"),
+            ("host", "localhost.evil.example:80"),
+            ("origin", "https://evil.example"),
+            ("origin", "null"),
+            ("origin", "http://localhost.evil.example"),
+        ] {
+            let reply = ask().header(name, value).send().await.unwrap();
+            assert_eq!(reply.status(), 403, "{method} {path} {name}: {value}");
+            assert!(!reply.headers().contains_key("access-control-allow-origin"));
+        }
+    }
+    for (path, status) in [
+        ("/health", 200),
+        ("/ready", 200),
+        ("/mcp", 405),
+        ("/mcp/", 404),
+    ] {
+        let head = house
+            .http
+            .head(format!("{origin}{path}"))
             .send()
             .await
             .unwrap();
+        assert_eq!(head.status(), status, "HEAD {path}");
+        let options = house
+            .http
+            .request(Method::OPTIONS, format!("{origin}{path}"));
         assert_eq!(
-            reply.status(),
-            200,
-            "{path}: {}",
-            reply.text().await.unwrap()
+            options.send().await.unwrap().status(),
+            204,
+            "OPTIONS {path}"
         );
     }
+}
+
+#[tokio::test]
+async fn names_and_pages_can_be_added() {
+    let words = [
+        "--sandbox",
+        "mcp",
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--host",
+        "tools.lan",
+        "--origin",
+        "https://inspector.example.com",
+    ];
+    let house = House::start(Home::new().await, &words).await;
+    let list = || house.modern("tools/list", json!({}));
+    let status = async |request: RequestBuilder| request.send().await.unwrap().status().as_u16();
+    assert_eq!(status(list().header("host", "Tools.LAN:8000")).await, 200);
+    assert_eq!(
+        status(list().header("origin", "https://inspector.example.com")).await,
+        200
+    );
+    assert_eq!(
+        status(list().header("origin", "https://inspector.example.com:8443")).await,
+        403
+    );
+    assert_eq!(
+        status(
+            list()
+                .header("host", "tools.lan:8000")
+                .header("origin", "http://tools.lan:8000")
+        )
+        .await,
+        200
+    );
+    let reply = list()
+        .header("origin", "https://inspector.example.com")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        reply.headers()["access-control-allow-origin"],
+        "https://inspector.example.com"
+    );
+    assert!(
+        reply.headers()["access-control-expose-headers"]
+            .to_str()
+            .unwrap()
+            .contains("mcp-session-id")
+    );
+}
+
+#[tokio::test]
+async fn replies_are_events_where_that_is_asked_for() {
+    let words = [
+        "--sandbox",
+        "mcp",
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--replies",
+        "events",
+    ];
+    let house = House::start(Home::new().await, &words).await;
+    for request in [
+        house.legacy("tools/list", json!({})),
+        house.modern("tools/list", json!({})),
+    ] {
+        let reply = request.send().await.unwrap();
+        assert_eq!(reply.status(), 200);
+        assert_eq!(reply.headers()["content-type"], "text/event-stream");
+        assert_eq!(reply.headers()["x-accel-buffering"], "no");
+        assert_eq!(reply.headers()["cache-control"], "no-cache");
+        assert!(whole(reply).await["result"]["tools"].is_array());
+    }
+    let ask = |method: Method| house.http.request(method, &house.url);
+    assert_eq!(ask(Method::GET).send().await.unwrap().status(), 405);
+    let (status, code, _) = outcome("unknown", house.modern("tools/dance", json!({}))).await;
+    assert_eq!((status, code), (404, Some(-32601)));
 }

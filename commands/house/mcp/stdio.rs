@@ -23,7 +23,7 @@ impl Chore for Stdio {
     async fn run(&self, host: &Host) -> Result<Self::Output> {
         // The database is not touched until a tool is called: clients start a process just to ask.
         let business = host.invocation()?.business;
-        mcp::stdio(self.tooling.server(host, business)?, host.cancel.clone()).await?;
+        mcp::stdio::serve(self.tooling.server(host, business)?, host.cancel.clone()).await?;
         host.app.close().await;
         Ok(Text::new(""))
     }

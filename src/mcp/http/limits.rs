@@ -36,8 +36,6 @@ pub struct Limits {
     pub sessions_of_one: usize,
     /// Bytes of a request's body.
     pub body: usize,
-    /// How deep the JSON of a request may be nested.
-    pub depth: usize,
     /// How long a client may take to send the head of a request, or to send the next one.
     ///
     /// Longer than proxies keep an idle connection, which close it first then.
@@ -66,7 +64,6 @@ impl Default for Limits {
             sessions: 1_024,
             sessions_of_one: 128,
             body: 4 << 20,
-            depth: 64,
             header_time: Duration::from_secs(75),
             body_time: Duration::from_secs(60),
             patience: Duration::from_secs(5),
@@ -268,39 +265,9 @@ pub(super) async fn hang_up_unread(mut response: Response) -> Response {
     response
 }
 
-/// Whether JSON is nested deeper than this: told from its brackets, before anything is built from it.
-pub(super) fn is_deeper(json: &[u8], most: usize) -> bool {
-    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'{' | b'[' if !quoted => {
-                depth += 1;
-                if depth > most {
-                    return true;
-                }
-            }
-            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn depth_is_that_of_brackets_outside_of_text() {
-        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
-        assert!(!is_deeper(nested(64).as_bytes(), 64));
-        assert!(is_deeper(nested(65).as_bytes(), 64));
-        assert!(!is_deeper(br#"{"a":"[[[[\"[[[[","b":[{}]}"#, 3));
-        assert!(!is_deeper(b"[[],[],[],[]]", 2));
-    }
 
     #[test]
     fn what_is_counted_is_given_back() {

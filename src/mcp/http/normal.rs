@@ -1,7 +1,6 @@
 //! Requests as rmcp wants them and answers as JSON-RPC has them: clients that say less or say it
 //! oddly are understood, and what cannot be understood is refused in words that can.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
@@ -10,12 +9,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::limits::{Limits, is_deeper, read};
+use super::limits::{Limits, read};
+use crate::mcp::message::{
+    self, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Problem, UNSUPPORTED_VERSION,
+};
 
 /// What the layer knows of the handler behind it.
 #[derive(Debug, Clone)]
@@ -47,31 +46,10 @@ pub(super) struct Said {
     pub modern: bool,
 }
 
-/// JSON-RPC's own codes.
-const PARSE_ERROR: i32 = -32_700;
-const INVALID_REQUEST: i32 = -32_600;
-const INVALID_PARAMS: i32 = -32_602;
-const INTERNAL_ERROR: i32 = -32_603;
-/// MCP's code for a revision the server does not speak.
-const UNSUPPORTED_VERSION: i32 = -32_022;
-
 const VERSION: &str = "mcp-protocol-version";
 /// The first revision that has no `initialize` and whose requests describe themselves.
 const MODERN: &str = "2026-07-28";
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
-
-#[derive(Deserialize)]
-struct Head<'a> {
-    #[serde(borrow)]
-    jsonrpc: Option<Cow<'a, str>>,
-    id: Option<Value>,
-    #[serde(borrow)]
-    method: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    params: Option<&'a RawValue>,
-    result: Option<IgnoredAny>,
-    error: Option<IgnoredAny>,
-}
 
 /// Puts a request in order, and the refusal of one.
 pub(super) async fn normalize(State(norm): State<Norm>, request: Request, next: Next) -> Response {
@@ -83,12 +61,20 @@ pub(super) async fn normalize(State(norm): State<Norm>, request: Request, next: 
     let body = match read(body, &norm.limits).await {
         Ok(body) => body,
         Err(unread) => {
-            return problem(unread.status(), INVALID_REQUEST, unread.why(), None, None);
+            let problem = Problem::new(INVALID_REQUEST, unread.why(), None);
+            return refused(unread.status(), &problem);
         }
     };
     let said = match check(&norm, &mut parts, &body) {
         Ok(said) => said,
-        Err(refused) => return *refused,
+        Err(problem) => {
+            // What is wrong with a message is said in the message; with what is none, by the status too.
+            let status = match problem.code {
+                INVALID_PARAMS => StatusCode::OK,
+                _ => StatusCode::BAD_REQUEST,
+            };
+            return refused(status, &problem);
+        }
     };
     parts.extensions.insert(said.clone());
     parts.extensions.insert(form);
@@ -98,37 +84,8 @@ pub(super) async fn normalize(State(norm): State<Norm>, request: Request, next: 
 
 /// What the message says of itself, where it is one; headers that contradict it in a harmless way are
 /// dropped.
-fn check(norm: &Norm, parts: &mut Parts, body: &[u8]) -> Result<Said, Box<Response>> {
-    let refuse =
-        |code, why: &str, id| Box::new(problem(StatusCode::BAD_REQUEST, code, why, id, None));
-    if is_deeper(body, norm.limits.depth) {
-        return Err(refuse(
-            INVALID_REQUEST,
-            "the JSON is nested too deeply",
-            None,
-        ));
-    }
-    let head: Head<'_> = match serde_json::from_slice(body) {
-        Ok(head) => head,
-        Err(e) if e.is_data() => {
-            let why = match body.trim_ascii_start().first() {
-                Some(b'[') => {
-                    "batches are no part of MCP since 2025-06-18: send one message at a time"
-                }
-                _ => "this is no JSON-RPC message",
-            };
-            return Err(refuse(INVALID_REQUEST, why, None));
-        }
-        Err(_) => return Err(refuse(PARSE_ERROR, "the body is not JSON", None)),
-    };
-    let answers = head.result.is_some() || head.error.is_some();
-    if head.jsonrpc.as_deref() != Some("2.0") || head.method.is_some() == answers {
-        return Err(refuse(
-            INVALID_REQUEST,
-            "this is no JSON-RPC message",
-            head.id,
-        ));
-    }
+fn check(norm: &Norm, parts: &mut Parts, body: &[u8]) -> Result<Said, Problem> {
+    let head = message::head(body)?;
     let params: Value = head
         .params
         .and_then(|params| serde_json::from_str(params.get()).ok())
@@ -146,16 +103,9 @@ fn check(norm: &Norm, parts: &mut Parts, body: &[u8]) -> Result<Said, Box<Respon
     } else if let Some(version) = asked.filter(|_| in_body.is_none())
         && !norm.versions.iter().any(|known| known == version)
     {
-        let data = json!({ "supported": norm.versions, "requested": version });
         let why = "this revision of the protocol is not spoken here";
-        let (status, id) = (StatusCode::BAD_REQUEST, head.id);
-        return Err(Box::new(problem(
-            status,
-            UNSUPPORTED_VERSION,
-            why,
-            id,
-            Some(data),
-        )));
+        let data = json!({ "supported": norm.versions, "requested": version });
+        return Err(Problem::new(UNSUPPORTED_VERSION, why, head.id).with(data));
     }
     Ok(Said {
         id: head.id.filter(|_| head.method.is_some()),
@@ -223,27 +173,16 @@ async fn in_json_rpc(response: Response, id: Option<Value>) -> Response {
         status if status.is_server_error() => (status, INTERNAL_ERROR, why),
         status => (status, INVALID_REQUEST, why),
     };
-    let made = problem(status, code, &why, id, None);
+    let made = refused(status, &Problem::new(code, &why, id));
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.extend(made.headers().clone());
     parts.status = status;
     Response::from_parts(parts, made.into_body())
 }
 
-/// An error of JSON-RPC.
-pub(super) fn problem(
-    status: StatusCode,
-    code: i32,
-    why: &str,
-    id: Option<Value>,
-    data: Option<Value>,
-) -> Response {
-    let mut error = json!({ "code": code, "message": why });
-    if let Some(data) = data {
-        error["data"] = data;
-    }
-    let body = json!({ "jsonrpc": "2.0", "id": id, "error": error });
-    (status, axum::Json(body)).into_response()
+/// What is wrong with a message, as an answer.
+pub(super) fn refused(status: StatusCode, problem: &Problem) -> Response {
+    (status, axum::Json(&problem.json)).into_response()
 }
 
 #[cfg(test)]

@@ -14,12 +14,13 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::late;
-use super::limits::{Limits, is_deeper, read};
+use super::limits::{Limits, read};
 use super::normal::Form;
 use crate::answer::{Answer, Metadata};
 use crate::error::{Error, Kind, Result};
 use crate::mcp::Server;
 use crate::mcp::grant::Grant;
+use crate::mcp::message::{DEPTH, is_deeper};
 use crate::ui::progress::Nobody;
 
 /// The route.
@@ -45,7 +46,7 @@ async fn run(
 ) -> Response {
     let grant = grant.map_or_else(Grant::local, |Extension(grant)| grant);
     let given = match read(body, &limits).await {
-        Ok(body) => arguments(&body, &limits),
+        Ok(body) => arguments(&body),
         Err(unread) => {
             return enveloped(unread.status(), &failed(Error::usage(unread.why())));
         }
@@ -83,7 +84,7 @@ async fn run(
     response.unwrap_or_else(|_| answered(&failed(Error::internal("the call broke off"))))
 }
 
-fn arguments(body: &[u8], limits: &Limits) -> Result<Map<String, Value>> {
+fn arguments(body: &[u8]) -> Result<Map<String, Value>> {
     if body.trim_ascii().is_empty() {
         return Ok(Map::new());
     }
@@ -91,7 +92,7 @@ fn arguments(body: &[u8], limits: &Limits) -> Result<Map<String, Value>> {
         Error::usage(what)
             .hint("The body is one JSON object with the arguments, such as `{\"limit\": 5}`.")
     };
-    if is_deeper(body, limits.depth) {
+    if is_deeper(body, DEPTH) {
         return Err(refused("the JSON is nested too deeply"));
     }
     match serde_json::from_slice(body) {

@@ -21,8 +21,9 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-use super::limits::{Limits, Taken, Tally, busy, is_deeper, owner, read};
-use super::normal::problem;
+use super::limits::{Limits, Taken, Tally, busy, owner, read};
+use super::normal::refused;
+use crate::mcp::message::{self, INVALID_REQUEST, Problem};
 
 /// Messages that wait on either side of a stream.
 const ROOM: usize = 64;
@@ -169,7 +170,6 @@ async fn say<H>(State(streams): State<Streams<H>>, request: Request) -> Response
 where
     H: ServerHandler + Clone,
 {
-    let refused = |status: StatusCode, code: i32, why: &str| problem(status, code, why, None, None);
     let (parts, body) = request.into_parts();
     let owner = owner(&parts.extensions);
     let query = parts.uri.query().unwrap_or_default();
@@ -190,25 +190,15 @@ where
     };
     let body = match read(body, &streams.limits).await {
         Ok(body) => body,
-        Err(unread) => return refused(unread.status(), -32_600, unread.why()),
-    };
-    if is_deeper(&body, streams.limits.depth) {
-        return refused(
-            StatusCode::BAD_REQUEST,
-            -32_600,
-            "the JSON is nested too deeply",
-        );
-    }
-    let mut message: ClientJsonRpcMessage = match serde_json::from_slice(&body) {
-        Ok(message) => message,
-        Err(e) if e.is_data() => {
-            return refused(
-                StatusCode::BAD_REQUEST,
-                -32_600,
-                "this is no message of MCP",
-            );
+        Err(unread) => {
+            let problem = Problem::new(INVALID_REQUEST, unread.why(), None);
+            return refused(unread.status(), &problem);
         }
-        Err(_) => return refused(StatusCode::BAD_REQUEST, -32_700, "the body is not JSON"),
+    };
+    let mut message = match message::read(&body) {
+        Ok(Some(message)) => message,
+        Ok(None) => return (StatusCode::ACCEPTED, "Accepted\n").into_response(),
+        Err(problem) => return refused(StatusCode::BAD_REQUEST, &problem),
     };
     match &message {
         JsonRpcMessage::Request(_) if waiting.fetch_add(1, Relaxed) >= ROOM => {
