@@ -137,6 +137,9 @@ async fn call(
     };
     let mut metadata = cx.metadata();
     metadata.business = business.to_string();
+    if part.room.is_some() {
+        curb(&mut metadata.warnings);
+    }
     match outcome.as_ref().map_or_else(Error::answer, Some) {
         Some(data) => {
             metadata.count = data.count;
@@ -287,6 +290,30 @@ fn is_down(error: &Error) -> bool {
     std::error::Error::source(error)
         .and_then(|cause| cause.downcast_ref::<sqlx::Error>())
         .is_some_and(Cluster::is_down)
+}
+
+/// The most that warnings may be long together, for a caller that cannot take everything.
+const WARNINGS: usize = 3_000;
+
+/// Leaves as many warnings as such a caller can take.
+fn curb(warnings: &mut Vec<String>) {
+    let mut length = 0;
+    let fits = |warning: &&String| {
+        length += warning.len();
+        length <= WARNINGS
+    };
+    let kept = warnings.iter().take_while(fits).count();
+    let more = warnings.len() - kept;
+    if more > 0 {
+        // The last one says what of the answer was left out.
+        let last = warnings.pop();
+        warnings.truncate(kept);
+        if more > 1 {
+            let more = more - 1;
+            warnings.push(format!("and {more} more warnings, which a terminal shows"));
+        }
+        warnings.extend(last);
+    }
 }
 
 /// As much of the answer as the caller has room for; of one that comes with an error as well.

@@ -22,8 +22,9 @@ const MOST: usize = 100_000;
 /// What the envelope and the warnings may take of it.
 const AROUND: usize = 8_000;
 
-/// What the details of an error may take of it, each time they are said.
+/// What the details of an error may take of it, each time they are said; and beside an answer.
 const DETAILS: usize = 16_000;
+const DETAILS_BESIDE: usize = 1_500;
 
 /// What of an answer goes where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,13 +90,17 @@ fn quoted(json: &str) -> usize {
 
 /// The envelope, and what a model reads of it.
 pub fn result(answer: &Answer, view: View, form: Form) -> CallToolResult {
-    let structured = (form != Form::Text).then(|| answer.value(DETAILS));
-    let text = match (&answer.outcome, &structured) {
-        (Err(error), _) => refusal(error),
-        (Ok(_), Some(value)) if form == Form::Structured => {
-            summary::summary(view, &value["data"], &answer.metadata)
-        }
-        (Ok(_), _) => answer.json(),
+    let details = match answer.outcome.as_ref().err().and_then(Error::answer) {
+        Some(_) => DETAILS_BESIDE,
+        None => DETAILS,
+    };
+    let structured = (form != Form::Text).then(|| answer.value(details));
+    let told = structured.as_ref().filter(|_| form == Form::Structured);
+    let told = told.map(|value| summary::summary(view, &value["data"], &answer.metadata));
+    let text = match (&answer.outcome, told) {
+        (Err(error), told) => refusal(error, told, details),
+        (Ok(_), Some(told)) => told,
+        (Ok(_), None) => answer.json(),
     };
     let content = vec![ContentBlock::text(text)];
     let mut result = match &answer.outcome {
@@ -107,19 +112,68 @@ pub fn result(answer: &Answer, view: View, form: Form) -> CallToolResult {
 }
 
 /// Why there is no answer, for a client that shows a model the text alone: it needs the candidates to
-/// choose from.
-fn refusal(error: &Error) -> String {
+/// choose from. An answer that comes with it is `told`, or said where nothing is said but text.
+fn refusal(error: &Error, told: Option<String>, longest: usize) -> String {
     let mut text = format!("{}: {}", error.kind(), error.message());
     if let Some(hint) = error.hint_text() {
         text.push_str(&format!("\n{hint}"));
     }
     if let Some(details) = error.details_value() {
         let mut details = details.clone();
-        part::fit(&mut details, DETAILS);
+        part::fit(&mut details, longest);
         text.push_str(&format!("\n{details}"));
     }
     if let Some(data) = error.answer() {
-        text.push_str(&format!("\n{}", data.json));
+        text.push('\n');
+        text.push_str(told.as_deref().unwrap_or(data.json.get()));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::answer::Metadata;
+    use crate::output::Data;
+    use crate::part::Part;
+
+    #[test]
+    fn nothing_weighs_more_than_a_model_can_take() {
+        let long = |bytes: usize| "\"é\\".repeat(bytes / 4);
+        let rows = |rows: usize, bytes| -> Value {
+            (0..rows)
+                .map(|id| json!({ "id": id, "text": long(bytes) }))
+                .collect()
+        };
+        for form in [Form::Structured, Form::Text, Form::Both] {
+            for (count, bytes) in [(4_000, 40), (40, 9_000), (1, 400_000)] {
+                let part = Part {
+                    rows: None,
+                    room: Some(form.room()),
+                };
+                let json = json!({ "items": rows(count, bytes), "note": long(50_000) });
+                let data = || {
+                    let json = serde_json::value::to_raw_value(&json).unwrap();
+                    let data = Data {
+                        json,
+                        ..Data::default()
+                    };
+                    part.fitted(data, View::Table(&[])).unwrap().0
+                };
+                let details = json!({ "candidates": rows(900, 90) });
+                let error = || Error::conflict("which one").details(details.clone());
+                for outcome in [Ok(data()), Err(error()), Err(error().about(data()))] {
+                    let answer = Answer {
+                        outcome,
+                        metadata: Metadata::default(),
+                    };
+                    let result = result(&answer, View::Table(&[]), form);
+                    let weight = serde_json::to_string(&result).unwrap().len();
+                    assert!(weight <= MOST - 2_000, "{form:?} {count} {bytes}: {weight}");
+                }
+            }
+        }
+    }
 }
