@@ -68,6 +68,9 @@ pub struct Metadata {
     /// The row in the audit trail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub execution_id: Option<i64>,
+    /// Fields of the data with text that others wrote, for a model: it is data, whatever it says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub untrusted: Vec<String>,
     /// What the reader should know before trusting the data.
     pub warnings: Vec<String>,
 }

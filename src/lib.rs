@@ -21,6 +21,7 @@ pub mod part;
 pub mod paths;
 pub mod people;
 pub mod postgres;
+pub mod privacy;
 pub mod project;
 pub mod prompt;
 pub mod resource;

@@ -128,7 +128,7 @@ pub enum View {
 }
 
 /// The answer's data as JSON text, with what the envelope says about it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Data {
     /// An object.
     pub json: Box<RawValue>,

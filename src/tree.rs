@@ -16,6 +16,7 @@ use crate::command::{Chore, Command, Effect, Pace};
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Data, Output, View};
+use crate::privacy::Privacy;
 use crate::schema::Parser;
 use crate::writes::report::Report;
 use crate::writes::{self, Action};
@@ -29,6 +30,8 @@ pub struct Group {
     pub about: &'static str,
     /// Other words for it.
     pub aliases: &'static [&'static str],
+    /// What the fields of its commands' answers hold, where that was said.
+    pub privacy: Option<&'static Privacy>,
     nodes: Vec<Node>,
 }
 
@@ -124,6 +127,16 @@ impl<C: Chore> Doable for AsChore<C> {
     }
 }
 
+impl Node {
+    /// The folder below, if it is one.
+    pub fn as_group(&self) -> Option<&Group> {
+        match self {
+            Node::Group(group) => Some(group),
+            Node::Leaf(_) => None,
+        }
+    }
+}
+
 impl Group {
     /// An empty group.
     pub fn new(name: &'static str, about: &'static str) -> Self {
@@ -131,6 +144,7 @@ impl Group {
             name,
             about,
             aliases: &[],
+            privacy: None,
             nodes: Vec::new(),
         }
     }
@@ -139,6 +153,13 @@ impl Group {
     #[must_use]
     pub fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
         self.aliases = aliases;
+        self
+    }
+
+    /// Says what the fields of its commands' answers hold.
+    #[must_use]
+    pub fn privacy(mut self, privacy: &'static Privacy) -> Self {
+        self.privacy = Some(privacy);
         self
     }
 

@@ -27,6 +27,7 @@ use medtainer_core::ecosystem::{Ecosystem, Sandbox};
 use medtainer_core::http::{
     Auth, ErrorBody, Field, LimitHeaders, Limits, Quota, QuotaHeaders, Reset, Service,
 };
+use medtainer_core::privacy::{CONTACT, NAME, Privacy};
 use medtainer_core::tree::Group;
 use serde::Deserialize;
 
@@ -34,6 +35,7 @@ use serde::Deserialize;
 pub fn group() -> Group {
     Group::new("do", "DigitalOcean: droplets, sizes, images")
         .aliases(&["digitalocean"])
+        .privacy(&PRIVACY)
         .command::<droplets::Droplets>("droplets")
         .command::<droplet::Droplet>("droplet")
         .command::<sizes::Sizes>("sizes")
@@ -52,6 +54,12 @@ pub fn group() -> Group {
         .seldom()
         .action::<reboot::Reboot>("reboot")
 }
+
+/// Whose account it is.
+static PRIVACY: Privacy = Privacy {
+    fields: &[("account.email", CONTACT), ("account.team", NAME)],
+    closed: false,
+};
 
 /// Everything core has to know about DigitalOcean.
 pub static DO: Ecosystem = Ecosystem {

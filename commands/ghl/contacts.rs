@@ -1,9 +1,10 @@
 use clap::{Args, ValueEnum};
-use medtainer_core::Result;
 use medtainer_core::command::Command;
 use medtainer_core::context::Context;
 use medtainer_core::output::{Column, Page, Row};
+use medtainer_core::privacy::Class;
 use medtainer_core::values::{Moment, Paging};
+use medtainer_core::{Error, Result};
 
 use super::store::{self, After, Filter, Line};
 use super::{GHL, collections};
@@ -71,6 +72,7 @@ impl Command for Contacts {
     const CATALOG: Option<&'static str> = Some("gohighlevel.read_contacts");
 
     async fn run(&self, cx: &Context) -> Result<Self::Output> {
+        self.refuse_what_is_hidden(cx)?;
         let sort = match self.sort {
             Sort::Changed => store::Sort::Changed,
             Sort::Added => store::Sort::Added,
@@ -96,5 +98,22 @@ impl Command for Contacts {
         let lines = store::list(&mut conn, &filter, sort, after.as_ref(), limit).await?;
         let cursor = move |line: &Line| After::of(line, sort).to_text();
         Ok(Page::upto(lines, limit, cursor))
+    }
+}
+
+impl Contacts {
+    /// What the caller does not get to see must not be told by what is found, nor by where a page ends.
+    fn refuse_what_is_hidden(&self, cx: &Context) -> Result<()> {
+        let refused = |what: &str| {
+            let what = format!("`{what}` looks at fields that are hidden from this key");
+            Err(Error::usage(what)
+                .hint("`ghl_search` finds people by a whole name, address or number."))
+        };
+        let (contact, name) = (cx.hides(Class::Contact), cx.hides(Class::Name));
+        match (&self.query, self.sort) {
+            (Some(_), _) if contact || name => refused("query"),
+            (None, Sort::Name) if name => refused("sort"),
+            _ => Ok(()),
+        }
     }
 }

@@ -13,6 +13,7 @@ pub mod lessons;
 pub mod lookup;
 mod r#move;
 mod pipeline;
+mod privacy;
 mod prompts;
 mod recommend;
 mod resources;
@@ -39,6 +40,7 @@ use serde_json::{Value, json};
 pub fn group() -> Group {
     Group::new("ghl", "GoHighLevel: contacts, deals, messages, sync")
         .aliases(&["gohighlevel"])
+        .privacy(&privacy::PRIVACY)
         .command::<contacts::Contacts>("contacts")
         .command::<contact::Contact>("contact")
         .command::<search::Search>("search")

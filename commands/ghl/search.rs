@@ -10,7 +10,7 @@ use medtainer_core::{Error, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{GHL, collections, lookup};
+use super::{GHL, collections, lookup, who};
 
 /// Find people as you call them; each hit says why
 ///
@@ -71,7 +71,8 @@ impl Command for Search {
         }
         cx.read_through(&GHL, &collections::CONTACTS).await?;
         let mut conn = cx.db().await?;
-        let found = people::search(&mut conn, &self.text, self.limit).await?;
+        let mut found = people::search(&mut conn, &self.text, self.limit).await?;
+        found.retain(|hit| who::may_be_found(cx, hit));
         let ids: Vec<_> = found.iter().map(|hit| hit.id.clone()).collect();
         let lines = lookup::lines(&mut conn, &ids).await?;
         let mut lines: HashMap<_, _> = lines

@@ -2,6 +2,7 @@
 
 use medtainer_core::complete::Candidates;
 use medtainer_core::context::Context;
+use medtainer_core::privacy::Class;
 use medtainer_core::{Error, Result, people};
 use serde_json::json;
 
@@ -73,7 +74,8 @@ async fn search(
         return Ok(id);
     }
     let mut conn = cx.db().await?;
-    let hits = people::search(&mut conn, who, SHOWN).await?;
+    let mut hits = people::search(&mut conn, who, SHOWN).await?;
+    hits.retain(|hit| may_be_found(cx, hit));
     let one = match hits.as_slice() {
         [] => {
             return Err(Error::not_found(format!("no contact is called `{who}`"))
@@ -90,6 +92,22 @@ async fn search(
         }
     };
     Ok(one.id.clone())
+}
+
+/// Whether the caller may know of the hit: what it does not get to see finds nobody, unless it has it
+/// whole already. A part would tell the rest, letter by letter.
+pub fn may_be_found(cx: &Context, hit: &people::Hit) -> bool {
+    hit.why.iter().all(|reason| {
+        let (asked, found) = (&reason.query_token, &reason.matched_token);
+        let (class, is_whole) = match reason.field {
+            people::Field::Email => (Class::Contact, asked.contains('@')),
+            people::Field::Phone => (Class::Contact, asked.len() >= 7),
+            people::Field::Name | people::Field::Alias | people::Field::Company => {
+                (Class::Name, true)
+            }
+        };
+        !cx.hides(class) || is_whole && asked == found
+    })
 }
 
 async fn ambiguous(

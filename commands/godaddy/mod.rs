@@ -33,12 +33,14 @@ use medtainer_core::ecosystem::{Ecosystem, Sandbox};
 use medtainer_core::http::{
     Auth, ErrorBody, Field, Form, LimitHeaders, Limits, QuotaHeaders, Reset, Service,
 };
+use medtainer_core::privacy::{CONTACT, NAME, Privacy};
 use medtainer_core::tree::Group;
 use serde_json::{Value, json};
 
 /// The commands.
 pub fn group() -> Group {
     Group::new("godaddy", "GoDaddy: domains and DNS")
+        .privacy(&PRIVACY)
         .command::<domains::Domains>("domains")
         .command::<domain::Domain>("domain")
         .command::<dns::Dns>("dns")
@@ -60,6 +62,31 @@ pub fn group() -> Group {
         .action::<dns_rollback::DnsRollback>("dns-rollback")
         .seldom()
 }
+
+/// Who a domain is registered to, as we and as GoDaddy write it; zones are public.
+static PRIVACY: Privacy = Privacy {
+    fields: &[
+        ("contacts.items.name", NAME),
+        ("contacts.items.organization", NAME),
+        ("contacts.items.email", CONTACT),
+        ("contacts.items.phone", CONTACT),
+        ("contacts.items.street", CONTACT),
+        ("contacts.items.city", CONTACT),
+        ("contacts.items.state", CONTACT),
+        ("contacts.items.postal_code", CONTACT),
+        ("contacts.items.country", CONTACT),
+        ("nameFirst", NAME),
+        ("nameMiddle", NAME),
+        ("nameLast", NAME),
+        ("organization", NAME),
+        ("jobTitle", NAME),
+        ("email", CONTACT),
+        ("phone", CONTACT),
+        ("fax", CONTACT),
+        ("addressMailing", CONTACT),
+    ],
+    closed: false,
+};
 
 /// Everything core has to know about GoDaddy.
 pub static GODADDY: Ecosystem = Ecosystem {

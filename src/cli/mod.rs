@@ -24,6 +24,7 @@ use crate::env::Env;
 use crate::error::{Error, Kind, Result};
 use crate::output::View;
 use crate::part::Part;
+use crate::privacy::Classes;
 use crate::runner;
 use crate::schema;
 use crate::store::audit::Caller;
@@ -106,6 +107,7 @@ impl Host {
                 Caller::Script
             },
             principal: None,
+            masked: Classes::default(),
             business: self
                 .app
                 .business(self.options.business.as_deref(), self.options.sandbox)?,

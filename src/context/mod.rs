@@ -26,6 +26,7 @@ use crate::ecosystem::Ecosystem;
 use crate::error::{Error, Kind, Result};
 use crate::http::Gateway;
 use crate::part::Part;
+use crate::privacy::{Class, Classes};
 use crate::store::audit::{self, Caller, Execution};
 use crate::store::{Business, Store};
 use crate::ui::person::Person;
@@ -39,6 +40,8 @@ pub struct Invocation {
     pub caller: Caller,
     /// The name of the key or the schedule, if there is one.
     pub principal: Option<String>,
+    /// The classes of personal data that the caller does not get to see.
+    pub masked: Classes,
     /// Whose data.
     pub business: Business,
     /// How fresh.
@@ -161,6 +164,12 @@ impl Context {
     /// Where the owner's clocks are.
     pub fn zone(&self) -> Result<Zone> {
         Zone::named(self.app.config.timezone.as_deref())
+    }
+
+    /// Whether the caller does not get to see this class of personal data: then it must not be found by
+    /// it either, bit by bit.
+    pub fn hides(&self, class: Class) -> bool {
+        self.invocation.masked.has(class)
     }
 
     /// Whose data this call is about.

@@ -33,6 +33,7 @@ use crate::cli::options::{AnswerOptions, WriteOptions};
 use crate::context::Invocation;
 use crate::error::{Error, Kind, Result};
 use crate::part::Part;
+use crate::privacy::Classes;
 use crate::store::Business;
 use crate::store::audit::{self, Caller};
 use crate::ui::progress::Nobody;
@@ -76,6 +77,7 @@ pub async fn serve(
     let invocation = Invocation {
         caller: Caller::Schedule,
         principal: None,
+        masked: Classes::default(),
         business,
         answer: AnswerOptions::default(),
         part: Part::default(),

@@ -136,6 +136,9 @@ impl Server {
             let names = choices.iter().map(|choice| choice.get_name());
             return Ok(beginning(names, typed));
         };
+        if candidates.is_personal() && !grant.masked.is_empty() {
+            return Ok(Vec::new());
+        }
         let desk = self.0.app.desk(&self.business(grant)).await;
         let desk = desk.map_err(|e| ErrorData::internal_error(e.message().to_owned(), None))?;
         let found = candidates.find(&desk, typed, MOST + 1).await;

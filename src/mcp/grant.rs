@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use crate::command::Effect;
 use crate::error::{Error, Result};
+use crate::privacy::Classes;
 use crate::store::Business;
 use crate::tree::Leaf;
 
@@ -132,6 +133,8 @@ pub struct Grant {
     pub business: Option<Business>,
     /// Bounds on its tools, each of which holds.
     pub tools: Vec<Toolset>,
+    /// The classes of personal data it does not get to see.
+    pub masked: Classes,
 }
 
 /// What a client wants less of than it may have.
@@ -156,6 +159,7 @@ impl Grant {
             businesses: None,
             business: None,
             tools: Vec::new(),
+            masked: Classes::default(),
         }
     }
 
@@ -334,7 +338,7 @@ mod tests {
                 prop_assert!(by.business.is_none_or(|wanted| played(&wanted, &own) == business));
                 prop_assert!(!own.is_sandbox() || business.is_sandbox());
                 prop_assert_eq!(after.reach(&own), vec![business]);
-                prop_assert_eq!((&after.owner, &after.principal), (&before.owner, &before.principal));
+                prop_assert_eq!((&after.owner, &after.principal, after.masked), (&before.owner, &before.principal, before.masked));
                 now = after;
             }
         }

@@ -9,7 +9,10 @@ pub mod client;
 mod complete;
 pub mod grant;
 pub mod http;
+mod hygiene;
 pub mod keys;
+mod leave;
+mod mask;
 mod message;
 pub mod oauth;
 mod progress;
@@ -80,6 +83,8 @@ struct Inner {
     // Of each tool, in the order of `tools`.
     paths: Vec<Vec<&'static str>>,
     takes: Vec<Takes>,
+    // And which fields of its answers hold text that others wrote.
+    untrusted: Vec<Vec<String>>,
     by_name: HashMap<String, usize>,
     usual: AnswerOptions,
     offer: Offer,
@@ -100,6 +105,7 @@ impl Server {
         let mut list = Vec::new();
         let mut paths = Vec::new();
         let mut takes = Vec::new();
+        let mut untrusted = Vec::new();
         let mut by_name = HashMap::new();
         let ecosystems = app.product.ecosystems.iter();
         let fetching: Vec<_> = ecosystems
@@ -111,6 +117,7 @@ impl Server {
             }
             let asks = fetching.iter().any(|group| path.first() == Some(group));
             takes.push(Takes::of(leaf));
+            untrusted.push(leave::untrusted(&tree, &path, leaf));
             list.push(tools::tool(&path, leaf, asks));
             paths.push(path);
         }
@@ -123,6 +130,7 @@ impl Server {
             tools: list,
             paths,
             takes,
+            untrusted,
             by_name,
             usual,
             offer,
@@ -153,7 +161,9 @@ impl Server {
         let tools = self.0.tools.iter().zip(&self.0.paths);
         tools.filter_map(|(tool, path)| {
             let leaf = self.permitted(grant, path)?;
-            Some((tool, self.0.offer.lists(path, leaf)))
+            // Who is bounded to tools is told of all of them, seldom ones too.
+            let wanted = !grant.tools.is_empty();
+            Some((tool, wanted || self.0.offer.lists(path, leaf)))
         })
     }
 
@@ -195,6 +205,7 @@ impl Server {
         Invocation {
             caller: Caller::Mcp,
             principal: grant.principal.clone(),
+            masked: grant.masked,
             business: self.business(grant),
             answer: AnswerOptions::default(),
             part: Part::default(),
@@ -276,7 +287,7 @@ impl Server {
             let scope = Scope::of(leaf.effect).as_str();
             let error = Error::refused(format!("this needs the scope `{scope}`"))
                 .hint("The client can ask its owner for it, by connecting once more.");
-            return Err(Some(refuse(error).await));
+            return Err(Some(self.sealed(grant, path, refuse(error).await)));
         }
         Ok(leaf)
     }
@@ -309,7 +320,15 @@ impl Server {
                     },
                     ..call
                 };
-                runner::run_json(app, path, leaf, given, call).await
+                let mut answer = runner::run_json(app, path, leaf, given, call).await;
+                let index = self.0.by_name.get(&tree::tool_name(path));
+                if let (Ok(_), Some(index)) = (&answer.outcome, index) {
+                    answer
+                        .metadata
+                        .untrusted
+                        .clone_from(&self.0.untrusted[*index]);
+                }
+                answer
             }
             Err(error) => runner::refuse(app, path, leaf, given, error, call).await,
         }
@@ -365,6 +384,9 @@ impl ServerHandler for Server {
     ) -> Result<CallToolResponse, ErrorData> {
         let grant = grant(&context);
         let asking = self.asking(&grant, &mut request, &context).await?;
+        // A plan is shown as it is, or it cannot be judged: where its client is not to see that, the yes is
+        // given outside.
+        let asking = asking.filter(|_| grant.masked.is_empty());
         let token = context.meta.get_progress_token().or_else(|| {
             request
                 .meta

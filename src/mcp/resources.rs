@@ -113,6 +113,7 @@ impl Server {
         let cancel = call.cancel.clone();
         let answer = self.run(&path, leaf, given, call);
         let answer = self.through(answer, cancel, gone).await;
+        let answer = self.sealed(grant, &path, answer);
         let data = answer.outcome.as_ref().map_err(|e| refused(uri, e))?;
         let text = match resource.form {
             Form::Answer => answer.json(),

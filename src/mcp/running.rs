@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::jobs::{self, Call, Job, Runs, Seen, Shown, Started, Work};
 use crate::part::Part;
 use crate::store::Business;
-use crate::tree;
+use crate::tree::{self, Leaf};
 use crate::ui::person::{Person, Question, Reply};
 
 /// How long the caller of a command that may take long is kept, in case it does not: many a sync is over
@@ -124,6 +124,23 @@ impl Server {
             Ok(found) => found,
             Err(told) => return told.map(Outcome::Answered),
         };
+        Some(
+            match self.carry_out(grant, path, leaf, given, call, gone).await {
+                Outcome::Answered(answer) => Outcome::Answered(self.sealed(grant, path, answer)),
+                running => running,
+            },
+        )
+    }
+
+    async fn carry_out(
+        &self,
+        grant: &Grant,
+        path: &[&'static str],
+        leaf: &Leaf,
+        given: Map<String, Value>,
+        call: Invocation,
+        gone: &CancellationToken,
+    ) -> Outcome {
         let begun = Instant::now();
         let _under_way = self.0.calls.token();
         let (business, cancel) = (call.business.clone(), call.cancel.clone());
@@ -138,9 +155,9 @@ impl Server {
                 let part = Part::default();
                 let work = self
                     .clone()
-                    .perform(path.clone(), given, Invocation { part, ..call });
+                    .perform(path.to_vec(), given, Invocation { part, ..call });
                 let answer = self.through(work, cancel, gone).await;
-                return Some(Outcome::Answered(answer));
+                return Outcome::Answered(answer);
             }
             // Who is asked for a yes gives it while the call lasts.
             Pace::Long if asked.is_none() => self.seconds("MEDTAINER_HANDLE", HANDLE),
@@ -168,7 +185,7 @@ impl Server {
             Pace::Long => self.open(&business, &job, &execution).await,
             Pace::Prompt | Pace::AsTold => None,
         };
-        let mut work = self.clone().perform(path.clone(), given, call).boxed();
+        let mut work = self.clone().perform(path.to_vec(), given, call).boxed();
         let time_is_up = async {
             tokio::time::sleep(patience).await;
             // A person takes the time it takes.
@@ -178,10 +195,10 @@ impl Server {
         };
         tokio::select! {
             biased;
-            answer = &mut work => return Some(answered(answer, opened).await),
+            answer = &mut work => return answered(answer, opened).await,
             () = gone.cancelled() => {
                 cancel.cancel();
-                return Some(answered(work.await, opened).await);
+                return answered(work.await, opened).await;
             }
             () = self.0.ending.cancelled(), if opened.is_some() => {}
             () = time_is_up => {}
@@ -193,7 +210,7 @@ impl Server {
                 tokio::pin!(opening);
                 tokio::select! {
                     biased;
-                    answer = &mut work => return Some(answered(answer, opening.await).await),
+                    answer = &mut work => return answered(answer, opening.await).await,
                     opened = &mut opening => opened,
                 }
             }
@@ -201,7 +218,7 @@ impl Server {
         let Some((started, job)) = opened else {
             // What cannot be written down is waited for, as long as its client does.
             let answer = self.through(work, cancel, gone).await;
-            return Some(Outcome::Answered(answer));
+            return Outcome::Answered(answer);
         };
         self.watch(&business).await;
         let job = Box::new(job.at(seen.latest()));
@@ -216,7 +233,7 @@ impl Server {
             execution_id: job.execution_id,
             ..Metadata::default()
         };
-        Some(Outcome::Running(Handle { job, metadata }))
+        Outcome::Running(Handle { job, metadata })
     }
 
     /// Runs the command at a path, whoever waits for it.

@@ -65,10 +65,10 @@ fn task(job: &Job) -> Task {
     task
 }
 
-fn detailed(job: Job, view: View) -> Result<DetailedTask> {
+fn detailed(job: Job, view: View, seal: impl Fn(Answer) -> Answer) -> Result<DetailedTask> {
     let task = task(&job);
     let answer = || match job.answer.as_deref() {
-        Some(json) => Answer::from_json(json),
+        Some(json) => Answer::from_json(json).map(&seal),
         None => Err(Error::internal("a job has ended without an answer")),
     };
     let payload = match task.status {
@@ -110,13 +110,12 @@ impl Server {
         context: &RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
         let (store, owner) = self.books(context).await.map_err(refused)?;
-        let job = jobs::get(&store, Some(&owner), id).await;
-        let task = job.and_then(|job| {
-            let words: Vec<_> = job.command.iter().map(String::as_str).collect();
-            let view = self.view(&tree::tool_name(&words));
-            detailed(job, view)
-        });
-        let task = task.map_err(refused)?;
+        let job = jobs::get(&store, Some(&owner), id).await.map_err(refused)?;
+        let words = job.command.clone();
+        let path: Vec<_> = words.iter().map(String::as_str).collect();
+        let view = self.view(&tree::tool_name(&path));
+        let seal = |answer| self.sealed(&grant(context), &path, answer);
+        let task = detailed(job, view, seal).map_err(refused)?;
         Ok(GetTaskResult::new(task))
     }
 

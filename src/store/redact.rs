@@ -190,8 +190,8 @@ fn is_personal(name: &str) -> bool {
         .any(|part| PERSONAL.contains(&part))
 }
 
-// A time, a length of time, a number, or an id a machine made up.
-fn is_harmless(text: &str) -> bool {
+/// A time, a length of time, a number, or an id a machine made up.
+pub(crate) fn is_harmless(text: &str) -> bool {
     let time = chrono::DateTime::parse_from_rfc3339(text).is_ok()
         || chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok();
     let letters = text

@@ -22,6 +22,7 @@ const ROOMS: &[&str] = &[
     "prompts",
     "resources",
     "zone",
+    "privacy",
     "changes",
     "sandbox",
 ];

@@ -9,6 +9,7 @@ use medtainer_core::command::{Chore, Effect};
 use medtainer_core::mcp::keys::{self, Bounds, Rate, Worst};
 use medtainer_core::mcp::toolset::Toolset;
 use medtainer_core::output::{Column, One, Page, Row, Text};
+use medtainer_core::privacy::Classes;
 use medtainer_core::store::Business;
 use medtainer_core::tree::Group;
 use medtainer_core::values::Span;
@@ -81,6 +82,15 @@ pub struct Create {
     #[arg(long, value_enum, value_name = "EFFECT", default_value_t = Worst::Destroy)]
     effects: Worst,
 
+    /// Hide these classes of personal data: `contact`, `name`, `notes`
+    ///
+    /// `contact` is how a person is reached: e-mail, phone, address. `name` is what they and their company
+    /// are called. `notes` is what was written: notes, messages, e-mails, titles; they may mention
+    /// anything, so hide them too where it matters. What is hidden reads `[masked]`, and nobody is
+    /// found by a part of it.
+    #[arg(long, value_name = "CLASSES")]
+    mask: Option<Classes>,
+
     /// At most so many requests, such as `60/m`: that many at once, then evenly
     #[arg(long, value_name = "RATE")]
     rate: Option<Rate>,
@@ -113,6 +123,7 @@ impl Chore for Create {
                 true => Worst::Read,
                 false => self.effects,
             },
+            masked: self.mask.unwrap_or_default(),
             rate: self.rate,
             seconds: self.expires.map(|span| span.duration().as_secs_f64()),
         };
@@ -172,6 +183,8 @@ pub struct Known {
     tools: Option<Vec<String>>,
     /// The worst they may do: `read`, `write` or `destroy`.
     effects: String,
+    /// The classes of personal data it does not get to see.
+    masked: Option<Vec<String>>,
     /// How often it may call; null is as often as it likes.
     rate: Option<String>,
     /// When it ends by itself.
@@ -191,6 +204,7 @@ impl Row for Known {
         Column::list("Businesses", "businesses"),
         Column::list("Tools", "tools"),
         Column::text("Effects", "effects"),
+        Column::list("Masked", "masked"),
         Column::text("Rate", "rate"),
         Column::age("Expires", "expires_at"),
         Column::age("Last used", "last_used_at"),
@@ -218,6 +232,7 @@ impl Chore for List {
             rate: key.bounds.rate().map(|rate| rate.to_string()),
             businesses: key.bounds.businesses,
             tools: key.bounds.tools,
+            masked: key.bounds.masked,
             effects: key.bounds.effect.unwrap_or_else(|| "destroy".to_owned()),
             expires_at: key.expires_at,
             created_at: key.created_at,

@@ -70,7 +70,8 @@ async fn run(
         match server.find(&grant, &name, &given, &call).await {
             Ok((path, leaf)) => {
                 let work = server.run(path, leaf, given, call);
-                answered(&server.through(work, cancel, &gone).await)
+                let answer = server.through(work, cancel, &gone).await;
+                answered(&server.sealed(&grant, path, answer))
             }
             Err(Some(answer)) => enveloped(StatusCode::FORBIDDEN, &answer),
             Err(None) => answered(&failed(

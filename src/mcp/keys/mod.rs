@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::grant::{Grant, Scope, Scopes};
 use super::toolset::Toolset;
 use crate::error::{Error, Result};
+use crate::privacy::{Class, Classes};
 use crate::store::Business;
 
 pub(super) use guard::{Guard, Pass};
@@ -96,6 +97,8 @@ pub struct Bounds {
     pub tools: Option<Toolset>,
     /// The worst its tools may do.
     pub worst: Worst,
+    /// The classes of personal data it does not get to see.
+    pub masked: Classes,
     /// How often it may call; as often as it likes when absent.
     pub rate: Option<Rate>,
     /// For how many seconds it is good; until it is revoked when absent.
@@ -138,6 +141,13 @@ pub struct Kept {
 }
 
 impl Kept {
+    // A class nobody knows hides them all.
+    fn masked(&self) -> Classes {
+        let words = self.masked.iter().flatten();
+        let classes: Result<Classes, _> = words.map(|word| word.parse::<Class>()).collect();
+        classes.unwrap_or(Classes::ALL)
+    }
+
     /// How often it may call.
     pub fn rate(&self) -> Option<Rate> {
         let (calls, seconds) = (self.rate?, self.rate_seconds?);
@@ -179,14 +189,14 @@ pub async fn create(
         Some(Toolset::Only(names)) => Some(names.iter().map(String::as_str).collect()),
         Some(Toolset::All) | None => None,
     };
-    let masked: Option<Vec<String>> = None;
+    let masked: Vec<&str> = bounds.masked.iter().map(Class::as_str).collect();
     let made: Option<Option<DateTime<Utc>>> = sqlx::query_scalar(CREATE)
         .bind(name)
         .bind(hash(&key))
         .bind(businesses)
         .bind(tools)
         .bind(bounds.worst.as_str())
-        .bind(masked)
+        .bind((!masked.is_empty()).then_some(masked))
         .bind(bounds.rate.map(|rate| rate.calls))
         .bind(bounds.rate.map(|rate| rate.seconds))
         .bind(bounds.seconds)
@@ -244,6 +254,7 @@ impl Found {
             scopes: Worst::scopes(self.bounds.effect.as_deref()),
             businesses: businesses.map(|names| names.iter().cloned().collect::<BTreeSet<_>>()),
             tools: tools.collect(),
+            masked: self.bounds.masked(),
             ..Grant::local()
         }
     }
