@@ -9,12 +9,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Json, Router};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use super::elsewhere::soon;
 use super::house::{Home, House, MODERN, Served, with_meta};
 use super::stdio::Session;
 use crate::oauth::browser::{self, Browser, passphrase};
+use crate::registry;
 
 /// A machine with a browser that only writes down what it should open.
 struct Away {
@@ -229,6 +231,63 @@ async fn a_login_beforehand_and_a_refusal() {
         "{synced}"
     );
     assert_eq!(away.opened().len(), 2, "all was allowed beforehand");
+    session.close().await;
+
+    // The doctor walks the whole way with it.
+    let examined = away.home.run(&["mcp", "doctor", &house.url]).await;
+    let steps: Vec<_> = examined["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| {
+            (
+                step["id"].as_str().unwrap(),
+                step["health"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let expected = [
+        "reach",
+        "challenge",
+        "resource metadata",
+        "authorization server",
+        "registration",
+        "login",
+        "token",
+        "refresh",
+        "legacy greeting",
+        "legacy tools",
+        "legacy call",
+        "modern greeting",
+        "modern tools",
+        "modern call",
+    ];
+    assert_eq!(steps, expected.map(|id| (id, "ok")), "{examined}");
+
+    // Nothing of it is in the log, however much is logged.
+    let mut told = away.home.command(&["-v", "mcp", "bridge", &house.url]);
+    told.env("MEDTAINER_LOG", "trace")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    let mut told = told.spawn().unwrap();
+    let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": with_meta(json!({}), MODERN) });
+    let mut input = told.stdin.take().unwrap();
+    input
+        .write_all(format!("{ping}\n").as_bytes())
+        .await
+        .unwrap();
+    drop(input);
+    let told = told.wait_with_output().await.unwrap();
+    let log = String::from_utf8_lossy(&told.stderr).to_lowercase();
+    assert!(
+        told.status.success() && !told.stdout.is_empty() && log.contains("debug"),
+        "{log}"
+    );
+    assert!(
+        !log.contains("bearer ") && !log.contains("mta_") && !log.contains("mtr_"),
+        "{log}"
+    );
 }
 
 /// An authorization server with a flaw.
@@ -370,4 +429,84 @@ async fn servers_that_could_steal_a_login_get_none() {
         assert!(message.contains(why), "{message}");
         assert_eq!(*server.tokens.lock().unwrap(), 0, "no code was exchanged");
     }
+}
+
+#[tokio::test]
+async fn the_server_of_another_maker_lets_us_in_too() {
+    let Some(python) = registry::python("fastmcp==4.1.0") else {
+        return;
+    };
+    let port = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let url = format!("http://127.0.0.1:{port}/mcp");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/other_server.py");
+    let _other = tokio::process::Command::new(python)
+        .args([script, &port.to_string()])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let away = Away::new().await;
+    // It is asked while it is still starting.
+    let mut session = away.bridge(&url);
+    let hello = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
+    session
+        .say(json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello }))
+        .await;
+    // It asks nobody: its page sends the browser straight back.
+    let back = reqwest::get(away.page(1).await).await.unwrap();
+    assert!(back.text().await.unwrap().contains("close this window"));
+    assert_eq!(
+        session.hear().await.unwrap()["result"]["serverInfo"]["name"],
+        "other"
+    );
+    session
+        .say(json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }))
+        .await;
+    let sum = json!({ "name": "add", "arguments": { "a": 40, "b": 2 } });
+    let answer = session.ask(1, "tools/call", sum.clone()).await;
+    assert_eq!(
+        answer["result"]["structuredContent"]["result"], 42,
+        "{answer}"
+    );
+    assert_eq!(session.close().await.0, Some(0));
+
+    let examined = away
+        .home
+        .run(&["mcp", "doctor", &url, "--tool", "add"])
+        .await;
+    let healths: Vec<_> = examined["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| {
+            (
+                step["id"].as_str().unwrap(),
+                step["health"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert!(
+        healths.contains(&("refresh", "ok")) && healths.contains(&("legacy tools", "ok")),
+        "{examined}"
+    );
+    // Without its arguments the tool refuses, which is its affair; that every client needs a secret is worth a word.
+    assert!(
+        healths.contains(&("legacy call", "warn"))
+            && healths.contains(&("authorization server", "warn")),
+        "{examined}"
+    );
+    let gone = away
+        .home
+        .command(&["mcp", "bridge", &url, "--logout"])
+        .output()
+        .await
+        .unwrap();
+    assert!(gone.status.success() && gone.stderr.is_empty(), "{gone:?}");
+    assert_eq!(away.opened().len(), 1);
 }

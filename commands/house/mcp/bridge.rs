@@ -37,7 +37,7 @@ pub struct Bridge {
     #[arg(long, conflicts_with = "login")]
     logout: bool,
 
-    /// Log in with an API key, which is asked for, even where the server offers a login in the browser
+    /// Log in with an API key, which is asked for, even where the browser would do
     #[arg(long, requires = "login", conflicts_with = "key_env")]
     key: bool,
 

@@ -130,7 +130,7 @@ async fn login(
             return after_registration(doctor, host, remote, challenge, None, way).await;
         }
         None => {
-            let enrolled = oauth::enroll(http, url, &resource, &server).await;
+            let enrolled = oauth::enroll(http, url, challenge, &resource, &server).await;
             let grant = way.step("registration", enrolled)?;
             let shelf = Shelf::new(host.app.clone(), name);
             way.step(

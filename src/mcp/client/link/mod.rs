@@ -5,7 +5,7 @@ mod again;
 mod streams;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
@@ -101,16 +101,18 @@ impl Link {
         if message.method == "subscriptions/listen" {
             return self.subscribe(message, id).await;
         }
-        let mut repeated = false;
+        // A proxy answers for a server that is being restarted: what can do no harm is asked again.
+        let (since, mut pause) = (Instant::now(), Duration::from_millis(250));
         loop {
             match self.ask_once(message, id).await {
                 Err(error)
                     if error.kind() == Kind::Unavailable
                         && message.is_repeatable()
-                        && !repeated =>
+                        && since.elapsed() + pause < self.remote.patience =>
                 {
                     tracing::debug!(%error, method = message.method, "asking again");
-                    repeated = true;
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
                 }
                 done => return done,
             }
@@ -431,6 +433,10 @@ pub(super) async fn only_answer(response: Response, id: &str) -> Result<Message>
 pub(super) fn refused(remote: &Remote, status: StatusCode, body: &str) -> Error {
     let url = &remote.url;
     let error = match status.as_u16() {
+        300..=399 => Error::refused(format!(
+            "the server at `{url}` has moved: it answers {status}"
+        ))
+        .hint("Ask whoever runs it for the new address: the login is not taken along to another."),
         401 => Error::auth("the server does not accept the login").hint(format!(
             "Run `medtainer mcp bridge {url} --login` once more."
         )),

@@ -192,8 +192,9 @@ pub async fn log_in(
         .and_then(|before| Some(before.tokens.as_ref()?.scopes.clone()))
         .unwrap_or_default();
     let known = before.map(|before| before.client);
-    let (client, listener) = identify(http, url, &server, known, preset).await?;
     let scopes = wanted(challenge, &resource, &server, &had);
+    let all = everything(&resource, scopes.clone());
+    let (client, listener) = identify(http, url, &server, &all, known, preset).await?;
     let (verifier, state) = (
         PkceCodeChallenge::new_random_sha256(),
         CsrfToken::new_random(),
@@ -252,11 +253,22 @@ fn wanted(
     scopes
 }
 
+/// What may ever be asked for: some servers hold a client to what it registered with.
+fn everything(resource: &Resource, mut scopes: Vec<String>) -> Vec<String> {
+    for scope in resource.scopes_supported.iter().flatten() {
+        if !scopes.contains(scope) {
+            scopes.push(scope.clone());
+        }
+    }
+    scopes
+}
+
 /// Who we are, and where the browser comes back to.
 async fn identify(
     http: &Http,
     url: &Url,
     server: &Server,
+    scopes: &[String],
     known: Option<Registered>,
     preset: &Preset,
 ) -> Result<(Registered, Listener)> {
@@ -276,14 +288,21 @@ async fn identify(
         return Ok((client, listener));
     }
     let listener = Listener::bind(None).await?;
-    let client = register(http, url, server, &listener.redirect).await?;
+    let client = register(http, url, server, scopes, &listener.redirect).await?;
     Ok((client, listener))
 }
 
 /// A registration without a login yet.
-pub async fn enroll(http: &Http, url: &Url, resource: &Resource, server: &Server) -> Result<Grant> {
+pub async fn enroll(
+    http: &Http,
+    url: &Url,
+    challenge: &Challenge,
+    resource: &Resource,
+    server: &Server,
+) -> Result<Grant> {
     let listener = Listener::bind(None).await?;
-    let client = register(http, url, server, &listener.redirect).await?;
+    let scopes = everything(resource, wanted(challenge, resource, server, &[]));
+    let client = register(http, url, server, &scopes, &listener.redirect).await?;
     Ok(Grant {
         issuer: server.issuer.clone(),
         token_endpoint: server.token_endpoint.clone(),
@@ -302,7 +321,13 @@ struct Registration {
 }
 
 /// Registers this program (RFC 7591).
-async fn register(http: &Http, url: &Url, server: &Server, redirect: &str) -> Result<Registered> {
+async fn register(
+    http: &Http,
+    url: &Url,
+    server: &Server,
+    scopes: &[String],
+    redirect: &str,
+) -> Result<Registered> {
     let Some(endpoint) = &server.registration_endpoint else {
         return Err(Error::refused(format!(
             "`{}` does not register clients by itself",
@@ -321,7 +346,7 @@ async fn register(http: &Http, url: &Url, server: &Server, redirect: &str) -> Re
             .map_or("none", String::as_str),
         _ => "none",
     };
-    let body = json!({
+    let mut body = json!({
         "client_name": "medtainer",
         "redirect_uris": [redirect],
         "grant_types": ["authorization_code", "refresh_token"],
@@ -329,6 +354,9 @@ async fn register(http: &Http, url: &Url, server: &Server, redirect: &str) -> Re
         "token_endpoint_auth_method": method,
         "application_type": "native",
     });
+    if !scopes.is_empty() {
+        body["scope"] = scopes.join(" ").into();
+    }
     let draft = Draft::new(Method::POST, &endpoint)
         .header(ACCEPT, "application/json")
         .json(&body);
