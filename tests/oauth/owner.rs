@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use tokio::io::AsyncWriteExt;
 
-use super::browser::{Browser, Client, house, passphrase, random, serve};
+use super::browser::{Browser, Client, PASSPHRASE, house, passphrase, random, serve};
 use crate::mcp::house::Home;
 
 async fn set(home: &Home, words: &str) -> Option<i32> {
@@ -48,6 +48,27 @@ async fn a_passphrase_is_set_on_the_machine_and_changed() {
     assert_eq!(browser.submit(&page, &page.form(&one)).await.status, 403);
     let page = browser.open(&client.link(&house)).await;
     assert_eq!(browser.submit(&page, &page.form(&two)).await.status, 303);
+}
+
+#[tokio::test]
+async fn a_server_does_not_start_with_a_passphrase_that_is_guessed_at_once() {
+    let mut home = Home::new().await;
+    home.env.push((PASSPHRASE.into(), "sesame".into()));
+    let words = [
+        "--sandbox",
+        "mcp",
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--auth",
+    ];
+    let refused = home.command(&words).output().await.unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        said.contains(PASSPHRASE) && !said.contains("sesame"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

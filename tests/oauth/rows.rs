@@ -60,6 +60,33 @@ async fn without_a_token_every_method_is_told_where_to_get_one() {
             "{what}: {said}"
         );
     }
+    // Clients of 2024 are told of the resource that they know.
+    for request in [
+        house.http.get(at(&house, "/sse")),
+        house
+            .http
+            .get(at(&house, "/sse"))
+            .bearer_auth("mta_unknown"),
+    ] {
+        let reply = request.send().await.unwrap();
+        assert_eq!(reply.status(), 401);
+        let said = challenge(reply.headers());
+        assert!(said.contains(&metadata.replace("/mcp", "/sse")), "{said}");
+    }
+    for path in ["/messages?sessionId=x", "/mcp/run/quota"] {
+        let reply = house
+            .http
+            .post(at(&house, path))
+            .body("{}")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(reply.status(), 401, "{path}");
+        assert!(
+            challenge(reply.headers()).contains("resource_metadata="),
+            "{path}"
+        );
+    }
     let preflight = house
         .http
         .request(reqwest::Method::OPTIONS, &house.url)
@@ -151,7 +178,28 @@ async fn a_call_that_needs_more_names_all_that_it_needs() {
             assert!(said.contains(&part), "{said}");
         }
     }
-    assert!(house.home.trail().await.is_empty(), "nothing was run");
+    // A tool that is named by the address is no way round.
+    let run = house
+        .http
+        .post(at(&house, "/mcp/run/gohighlevel.sync_all_contacts"));
+    let reply = run
+        .json(&json!({}))
+        .bearer_auth(&token)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(reply.status(), 403);
+    assert!(challenge(reply.headers()).contains("scope=\"read write\""));
+    let run = house.http.post(at(&house, "/mcp/run/quota"));
+    let reply = run
+        .json(&json!({}))
+        .bearer_auth(&token)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(reply.status(), 200);
+    let trail = house.home.trail().await;
+    assert_eq!(trail.len(), 1, "nothing else was run: {trail:?}");
     let more = log_in(&house, &client.with_scope("read write"))
         .await
         .access;

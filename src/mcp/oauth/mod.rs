@@ -107,6 +107,7 @@ const SWEEP: u64 = 10 * 60;
 impl OAuth {
     /// The authorization server of a site.
     pub fn new(app: Arc<App>, site: Site) -> Result<OAuth> {
+        passphrase::check_environment(&app.env)?;
         let limit = |burst, rate| Throttle::new(Limit { burst, rate });
         Ok(OAuth(Arc::new(Inner {
             lives: Lives::of(&app.env)?,

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::secrets;
 use crate::app::App;
+use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::mcp::http::ClientAddress;
 
@@ -105,15 +106,27 @@ async fn found(conn: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a passphrase that is guessed too soon.
+fn check(words: &str, whose: &str) -> Result<()> {
+    if words.trim().chars().count() >= SHORTEST {
+        return Ok(());
+    }
+    Err(Error::usage(format!("{whose} has at least {SHORTEST} letters"))
+        .hint("Four or five words that have nothing to do with each other are easy to remember and hard to guess."))
+}
+
+/// Refuses an environment whose passphrase is guessed too soon.
+pub(super) fn check_environment(env: &Env) -> Result<()> {
+    match env.get(VARIABLE) {
+        Some(words) => check(words, &format!("the passphrase of `{VARIABLE}`")),
+        None => Ok(()),
+    }
+}
+
 /// Sets the passphrase; browsers that knew another one have to be told.
 pub async fn set(conn: &mut PgConnection, words: &str) -> Result<()> {
+    check(words, "a passphrase")?;
     let words = words.trim().to_owned();
-    if words.chars().count() < SHORTEST {
-        return Err(Error::usage(format!(
-            "a passphrase has at least {SHORTEST} letters"
-        ))
-        .hint("Four or five words that have nothing to do with each other are easy to remember and hard to guess."));
-    }
     let hashed = hashing(move || {
         let hash = Argon2::default()
             .hash_password(words.as_bytes())
