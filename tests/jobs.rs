@@ -45,6 +45,33 @@ fn impatient(home: &mut Home) {
     }
 }
 
+/// A home beside a provider of droplets, where writes are under this rule and actions take so long.
+async fn machines(rule: &str, durations: Value) -> (Home, Served) {
+    let mut home = Home::new().await;
+    let provider = Served::start(home.command(&["sandbox", "serve", "do", "--no-limits"])).await;
+    let url = provider.said["do"].as_str().unwrap().to_owned();
+    home.schema = "public";
+    home.env = vec![
+        ("MEDTAINER_DO_URL".into(), url.clone()),
+        ("MEDTAINER_DO_TOKEN".into(), "dop_v1_sandbox".into()),
+    ];
+    impatient(&mut home);
+    let config = home.dir.path().join("home");
+    std::fs::create_dir_all(&config).unwrap();
+    let policy = format!("[policy.mcp]\nwrite = \"{rule}\"\ndestroy = \"{rule}\"\n");
+    std::fs::write(config.join("config.toml"), policy).unwrap();
+    order(&url, "durations", durations).await;
+    (home, provider)
+}
+
+async fn order(url: &str, order: &str, body: Value) -> Value {
+    let asked = reqwest::Client::new()
+        .post(format!("{url}/__sandbox/{order}"))
+        .bearer_auth("dop_v1_sandbox")
+        .json(&body);
+    asked.send().await.unwrap().json().await.unwrap()
+}
+
 fn sync() -> Value {
     json!({ "name": "ghl_sync", "arguments": { "only": ["contacts"] } })
 }

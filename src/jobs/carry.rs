@@ -56,6 +56,14 @@ pub struct Started {
     site: Site,
     held: Held,
     repeatable: bool,
+    heart: Heart,
+}
+
+/// Renews the lease of a job until it is dropped.
+pub(super) struct Heart {
+    _beats: AbortOnDropHandle<()>,
+    // Whether the owner wants the job no more.
+    unwanted: Arc<AtomicBool>,
 }
 
 impl Jobs {
@@ -106,12 +114,15 @@ impl Jobs {
 
     /// Writes a call down as a job of this process; its number in the audit trail is drawn if it was not.
     ///
-    /// The call may be drawing it at this moment: then it has to go on for this to end.
+    /// The call may be drawing it at this moment: then it has to go on for this to end. It is told to end
+    /// by `cancel`, and how far it is, `seen` knows.
     pub async fn open(
         &self,
         business: &Business,
         call: &Call,
         execution: &OnceCell<i64>,
+        seen: &Arc<Seen>,
+        cancel: &CancellationToken,
     ) -> Result<(Started, Job)> {
         let site = self.site(business).await?;
         let held = Held {
@@ -136,35 +147,34 @@ impl Jobs {
             }
             done => done?,
         };
+        let heart = site.heart(held, seen.clone(), cancel.clone());
         let started = Started {
             site,
             held,
             repeatable: call.repeatable,
+            heart,
         };
         Ok((started, job))
     }
 
     /// Works on a job, beside everything else, until its end is written down.
-    pub fn carry(
-        &self,
-        started: Started,
-        work: BoxFuture<'static, Answer>,
-        seen: Arc<Seen>,
-        cancel: CancellationToken,
-    ) {
+    pub fn carry(&self, started: Started, work: BoxFuture<'static, Answer>) {
         let Started {
             site,
             held,
             repeatable,
+            heart,
         } = started;
-        let carried = async move { site.carry(held, repeatable, work, seen, cancel).await };
-        self.0.calls.spawn(carried);
+        self.0
+            .calls
+            .spawn(site.carry(held, repeatable, work, heart));
     }
 }
 
 impl Started {
     /// It was answered before anybody had to be told that it is a job.
     pub async fn drop(self) {
+        drop(self.heart);
         let done = async {
             let mut conn = self.site.store.acquire().await?;
             store::drop(&mut conn, self.held).await
@@ -176,18 +186,24 @@ impl Started {
 }
 
 impl Site {
+    pub(super) fn heart(&self, held: Held, seen: Arc<Seen>, cancel: CancellationToken) -> Heart {
+        let unwanted = Arc::new(AtomicBool::new(false));
+        let beats = keep(self.clone(), held, seen, cancel, unwanted.clone());
+        Heart {
+            _beats: AbortOnDropHandle::new(tokio::spawn(beats)),
+            unwanted,
+        }
+    }
+
     pub(super) async fn carry(
         self,
         held: Held,
         repeatable: bool,
         work: BoxFuture<'static, Answer>,
-        seen: Arc<Seen>,
-        cancel: CancellationToken,
+        heart: Heart,
     ) {
-        let unwanted = Arc::new(AtomicBool::new(false));
-        let heart = keep(self.clone(), held, seen, cancel, unwanted.clone());
-        let heart = AbortOnDropHandle::new(tokio::spawn(heart));
         let answer = AssertUnwindSafe(work).catch_unwind().await;
+        let unwanted = heart.unwanted.load(Ordering::Relaxed);
         drop(heart);
         let answer = answer.unwrap_or_else(|_| Answer {
             outcome: Err(Error::internal("it panicked")),
@@ -196,7 +212,6 @@ impl Site {
                 ..Metadata::default()
             },
         });
-        let unwanted = unwanted.load(Ordering::Relaxed);
         let failed = answer.outcome.as_ref().err();
         if failed.is_some()
             && repeatable
@@ -265,6 +280,7 @@ async fn keep(
     unwanted: Arc<AtomicBool>,
 ) {
     loop {
+        tokio::time::sleep(BEAT).await;
         let beat = async {
             let mut conn = site.store.acquire().await?;
             store::beat(&mut conn, held, &site.me, seen.take()).await
@@ -282,6 +298,5 @@ async fn keep(
             // While the database is away nobody can take the job over either.
             Err(error) => tracing::warn!(job = %held.id, %error, "the lease could not be renewed"),
         }
-        tokio::time::sleep(BEAT).await;
     }
 }

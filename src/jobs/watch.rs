@@ -48,7 +48,8 @@ pub struct Work {
 
 /// The newest step of a call, for its job and for whoever watches the call as long as somebody does.
 pub struct Seen {
-    latest: Mutex<Option<Step>>,
+    // And whether it is still to be written down.
+    latest: Mutex<(Option<Step>, bool)>,
     watcher: Mutex<Option<Arc<dyn Watcher>>>,
 }
 
@@ -69,14 +70,16 @@ impl Seen {
         }
     }
 
-    /// The newest step that is not written down yet.
+    /// The newest step.
     pub fn latest(&self) -> Option<Step> {
-        lock(&self.latest).clone()
+        lock(&self.latest).0.clone()
     }
 
-    /// The same, to write it down.
+    /// The same, once, to write it down.
     pub(super) fn take(&self) -> Option<Step> {
-        lock(&self.latest).take()
+        let mut latest = lock(&self.latest);
+        let new = std::mem::take(&mut latest.1);
+        latest.0.clone().filter(|_| new)
     }
 
     fn watcher(&self) -> Option<Arc<dyn Watcher>> {
@@ -93,7 +96,7 @@ impl Watcher for Seen {
         if let Some(watcher) = self.watcher() {
             watcher.step(step.clone());
         }
-        *lock(&self.latest) = Some(step);
+        *lock(&self.latest) = (Some(step), true);
     }
 
     fn say(&self, text: &str) {
@@ -163,5 +166,6 @@ async fn go_on(site: Site, runs: Arc<dyn Runs>, taken: Taken) {
         id: taken.id,
         claim: taken.claim,
     };
-    site.carry(held, true, work, seen, cancel).await;
+    let heart = site.heart(held, seen, cancel);
+    site.carry(held, true, work, heart).await;
 }

@@ -182,7 +182,7 @@ impl Server {
         };
         // Before it begins, so that nothing it does is without its row, whatever becomes of this process.
         let opened = match leaf.pace {
-            Pace::Long => self.open(&business, &job, &execution).await,
+            Pace::Long => self.open(&business, &job, &execution, &seen, &cancel).await,
             Pace::Prompt | Pace::AsTold => None,
         };
         let mut work = self.clone().perform(path.to_vec(), given, call).boxed();
@@ -206,7 +206,7 @@ impl Server {
         let opened = match opened {
             Some(opened) => Some(opened),
             None => {
-                let opening = self.open(&business, &job, &execution);
+                let opening = self.open(&business, &job, &execution, &seen, &cancel);
                 tokio::pin!(opening);
                 tokio::select! {
                     biased;
@@ -226,7 +226,7 @@ impl Server {
         if let Some(asked) = &asked {
             asked.leave();
         }
-        self.0.jobs.carry(started, work, seen, cancel);
+        self.0.jobs.carry(started, work);
         let metadata = Metadata {
             business: business.to_string(),
             latency_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -261,8 +261,11 @@ impl Server {
         business: &Business,
         job: &Call,
         execution: &OnceCell<i64>,
+        seen: &Arc<Seen>,
+        cancel: &CancellationToken,
     ) -> Option<(Started, Job)> {
-        match self.0.jobs.open(business, job, execution).await {
+        let opened = self.0.jobs.open(business, job, execution, seen, cancel);
+        match opened.await {
             Ok(opened) => Some(opened),
             Err(error) => {
                 tracing::warn!(%error, "a call could not be written down as a job");

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::{CONTACTS, SERVE, ask, begin, handle, home, impatient, rows, slow, until};
-use crate::mcp::house::{Home, House, Served};
+use super::{CONTACTS, SERVE, ask, begin, handle, home, machines, order, rows, slow, until};
+use crate::mcp::house::{Home, House};
 
 #[tokio::test]
 async fn killed_on_one_replica_it_goes_on_at_the_other_where_it_was() {
@@ -95,36 +95,6 @@ async fn what_kills_whoever_begins_it_is_not_begun_for_ever() {
     assert_eq!(job["result"]["error"]["kind"], "internal", "{job}");
 }
 
-/// A droplet takes a minute to be made, and is waited for.
-async fn machines() -> (Home, Served) {
-    let mut home = Home::new().await;
-    let provider = Served::start(home.command(&["sandbox", "serve", "do", "--no-limits"])).await;
-    let url = provider.said["do"].as_str().unwrap().to_owned();
-    home.schema = "public";
-    home.env = vec![
-        ("MEDTAINER_DO_URL".into(), url.clone()),
-        ("MEDTAINER_DO_TOKEN".into(), "dop_v1_sandbox".into()),
-    ];
-    impatient(&mut home);
-    let config = home.dir.path().join("home");
-    std::fs::create_dir_all(&config).unwrap();
-    std::fs::write(
-        config.join("config.toml"),
-        "[policy.mcp]\nwrite = \"allow\"\ndestroy = \"allow\"\n",
-    )
-    .unwrap();
-    order(&url, "durations", json!({ "create": 60_000 })).await;
-    (home, provider)
-}
-
-async fn order(url: &str, order: &str, body: Value) -> Value {
-    let asked = reqwest::Client::new()
-        .post(format!("{url}/__sandbox/{order}"))
-        .bearer_auth("dop_v1_sandbox")
-        .json(&body);
-    asked.send().await.unwrap().json().await.unwrap()
-}
-
 async fn posts(home: &Home) -> u64 {
     let counters = order(&home.env[0].1, "counters", json!({})).await;
     counters["by_route"]["POST /v2/droplets"]
@@ -134,8 +104,8 @@ async fn posts(home: &Home) -> u64 {
 
 #[tokio::test]
 async fn a_write_whose_process_died_is_never_sent_again() {
-    let (home, _provider) = machines().await;
-    let home = Arc::new(home);
+    let home = machines("allow", json!({ "create": 60_000 })).await;
+    let (home, _provider) = (Arc::new(home.0), home.1);
     home.run(&["do", "sync"]).await;
     let (mut one, other) = tokio::join!(
         House::start(home.clone(), SERVE),
@@ -179,7 +149,7 @@ async fn a_write_whose_process_died_is_never_sent_again() {
 
 #[tokio::test]
 async fn a_write_whose_process_died_before_anything_left_says_so() {
-    let (home, _provider) = machines().await;
+    let (home, _provider) = machines("allow", json!({})).await;
     order(
         &home.env[0].1,
         "trouble",
