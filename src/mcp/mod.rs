@@ -35,13 +35,13 @@ use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams,
     CompleteResult, ErrorData, GetPromptRequestParams, GetPromptResponse, GetTaskParams,
     GetTaskResult, Implementation, ListPromptsResult, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
-    ReadResourceResponse, RequestStateCodec, ServerCapabilities, ServerConfig, Tool,
-    UpdateTaskParams,
+    ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams, ProtocolVersion,
+    ReadResourceRequestParams, ReadResourceResponse, RequestStateCodec, ServerCapabilities,
+    ServerConfig, Tool, UpdateTaskParams,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -299,6 +299,17 @@ impl Server {
         Some(Scope::of(leaf.effect))
     }
 
+    /// Says in a result who made it, where no greeting did.
+    fn sign(&self, meta: &mut Option<MetaObject>, context: &RequestContext<RoleServer>) {
+        let version = context.meta.protocol_version();
+        if version.is_some_and(|version| version >= ProtocolVersion::V_2026_07_28) {
+            let product = self.0.app.product;
+            let info = json!({ "name": product.name, "version": product.version });
+            let key = "io.modelcontextprotocol/serverInfo".to_owned();
+            meta.get_or_insert_default().0.insert(key, info);
+        }
+    }
+
     /// Runs the command at a path with what was given to it.
     async fn run(
         &self,
@@ -367,6 +378,7 @@ impl ServerHandler for Server {
         let mut list = ListToolsResult::with_all_items(self.listed(&grant));
         list.ttl_ms = Some(millis(LIST_TTL));
         list.cache_scope = Some(CacheScope::Private);
+        self.sign(&mut list.meta, &context);
         Ok(list)
     }
 
@@ -417,7 +429,11 @@ impl ServerHandler for Server {
             return Ok(question.into());
         }
         match outcome {
-            Some(Outcome::Answered(answer)) => Ok(self.result(&request.name, &answer, form).into()),
+            Some(Outcome::Answered(answer)) => {
+                let mut result = self.result(&request.name, &answer, form);
+                self.sign(&mut result.meta, &context);
+                Ok(result.into())
+            }
             Some(Outcome::Running(handle)) if tasks::are_known(&context) => {
                 Ok(tasks::created(&handle))
             }

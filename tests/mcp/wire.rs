@@ -200,6 +200,22 @@ async fn every_revision_is_greeted() {
     assert_eq!(body["result"]["resultType"], "complete");
     assert_eq!(body["result"]["cacheScope"], "private");
     assert!(body["result"]["ttlMs"].as_u64().unwrap() > 0);
+    let call = house.modern("tools/call", json!({ "name": "quota" }));
+    let (_, _, called) = outcome("call", call).await;
+    for (what, result) in [
+        ("discover", result),
+        ("list", &body["result"]),
+        ("call", &called["result"]),
+    ] {
+        let maker = &result["_meta"]["io.modelcontextprotocol/serverInfo"];
+        assert_eq!(maker["name"], "medtainer", "{what}: {result}");
+    }
+    let (_, _, old) = outcome(
+        "call",
+        house.legacy("tools/call", json!({ "name": "quota" })),
+    )
+    .await;
+    assert!(old["result"].get("_meta").is_none(), "{old}");
 }
 
 #[tokio::test]
