@@ -145,8 +145,15 @@ impl Told {
     }
 }
 
-/// Logs in, lists and reads; outlives its token and the server; asks for more to write.
+/// As `outlives`, then asks its owner for more, to write.
 async fn lasting(guarded: Guarded, mut client: Told, id: &str) {
+    let _guarded = outlives(guarded, &mut client, id).await;
+    let (wrote, asked) = client.ask("write").await;
+    assert_eq!((&wrote["status"], asked), (&json!("success"), 2), "{wrote}");
+}
+
+/// Logs in, lists and reads; outlives its token and the server.
+async fn outlives(guarded: Guarded, client: &mut Told, id: &str) -> Guarded {
     let (listed, asked) = client.ask("list").await;
     assert!(listed["tools"].as_u64() > Some(10), "{listed}");
     assert_eq!(asked, 1);
@@ -155,19 +162,17 @@ async fn lasting(guarded: Guarded, mut client: Told, id: &str) {
         let (said, asked) = client.ask("read").await;
         (said["status"].clone(), asked)
     };
-    assert_eq!(reads(&mut client).await, read);
+    assert_eq!(reads(client).await, read);
     tokio::time::sleep(TTL + Duration::from_secs(1)).await;
-    assert_eq!(reads(&mut client).await, read, "it did not refresh");
+    assert_eq!(reads(client).await, read, "it did not refresh");
     assert!(guarded.served(id) > 0, "{}", guarded.house.served.log());
 
     let guarded = guarded.restart().await;
-    assert_eq!(reads(&mut client).await, read, "after the restart");
+    assert_eq!(reads(client).await, read, "after the restart");
     tokio::time::sleep(TTL + Duration::from_secs(1)).await;
-    assert_eq!(reads(&mut client).await, read, "it did not refresh");
+    assert_eq!(reads(client).await, read, "it did not refresh");
     assert!(guarded.served(id) > 0, "{}", guarded.house.served.log());
-
-    let (wrote, asked) = client.ask("write").await;
-    assert_eq!((&wrote["status"], asked), (&json!("success"), 2), "{wrote}");
+    guarded
 }
 
 pub async fn python(package: &str, script: &str, words: &[&str]) -> Option<std::process::Command> {
@@ -219,6 +224,27 @@ async fn python_1_was_added_by_hand() {
         return;
     };
     lasting(guarded, Told::start(command), id).await;
+}
+
+#[tokio::test]
+async fn typescript_2_registers() {
+    let Some(npm) = Npm::installed() else { return };
+    let guarded = Guarded::new(&npm).await;
+    let owner = guarded.owner.program();
+    let words = ["new", guarded.url(), owner.to_str().unwrap()];
+    let client = Told::start(with(npm.script("login_typescript.mjs"), &words));
+    lasting(guarded, client, "").await;
+}
+
+/// It refreshes its token where it should ask for more, and gives up.
+#[tokio::test]
+async fn typescript_1_registers() {
+    let Some(npm) = Npm::installed() else { return };
+    let guarded = Guarded::new(&npm).await;
+    let owner = guarded.owner.program();
+    let words = ["old", guarded.url(), owner.to_str().unwrap()];
+    let mut client = Told::start(with(npm.script("login_typescript.mjs"), &words));
+    outlives(guarded, &mut client, "").await;
 }
 
 /// It opens the browser and listens for the answer itself.
