@@ -52,6 +52,7 @@ impl Source for Things {
             total: Some(i64::try_from(all.len()).unwrap()),
             calls: 1,
             skipped: 0,
+            ..Page::default()
         };
         Box::pin(std::future::ready(Ok(page)))
     }

@@ -161,6 +161,7 @@ impl Provider {
             total,
             calls: 1,
             skipped: 0,
+            ..Page::default()
         })
     }
 }

@@ -90,6 +90,7 @@ impl Source for People {
                 total: i64::try_from(all).ok(),
                 calls: 1,
                 skipped: 0,
+                ..Page::default()
             })
         })
     }

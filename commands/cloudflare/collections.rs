@@ -104,6 +104,7 @@ impl Source for ZonePages<'_> {
                 total: listed.total(),
                 calls: 1,
                 skipped,
+                ..Page::default()
             })
         })
     }
@@ -215,6 +216,7 @@ impl Source for RecordPages<'_> {
                 next,
                 calls: calls + 1,
                 skipped,
+                ..Page::default()
             })
         })
     }
@@ -243,6 +245,7 @@ impl Source for PosturePages<'_> {
                 total,
                 calls: calls + 2,
                 skipped: 0,
+                ..Page::default()
             })
         })
     }

@@ -178,6 +178,7 @@ impl Source for Pages<'_> {
                 total: so_far.filter(|_| is_last_part),
                 calls: 1,
                 skipped,
+                ..Page::default()
             })
         })
     }

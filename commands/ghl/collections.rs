@@ -15,7 +15,9 @@ use medtainer_core::Result;
 use medtainer_core::context::Context;
 use medtainer_core::ecosystem::Feed;
 use medtainer_core::people::{self, Person};
-use medtainer_core::sync::{Applied, Beside, Bulk, Collection, Cursor, Page, Row, Source, Span};
+use medtainer_core::sync::{
+    Applied, Beside, Bulk, Collection, Cursor, Page, Row, Source, Span, Unread,
+};
 use sqlx::PgConnection;
 
 use super::store::Different;
@@ -177,28 +179,25 @@ impl Source for Pages<'_> {
             )?;
             let reply = self.cx.send_in_background(&GHL, request).await?;
             let found = api::page(&reply)?;
-            let length = found.contacts.len();
-            let mut rows = Vec::with_capacity(length);
-            let mut last = None;
-            for contact in &found.contacts {
-                if let Some((row, after)) = types::row(contact) {
-                    rows.push(row);
-                    last = after;
-                }
-            }
-            let skipped = u32::try_from(length - rows.len()).unwrap_or(u32::MAX);
             // A short page is the last one; the total may count what was deleted meanwhile.
-            let next = if length < api::PAGE {
+            let next = if found.contacts.len() < api::PAGE {
                 None
             } else {
-                last.map(Cursor)
+                let mut latest = found.contacts.iter().rev();
+                latest
+                    .find_map(|contact| types::place(contact))
+                    .flatten()
+                    .map(Cursor)
             };
             Ok(Page {
-                rows,
+                unread: Some(Unread {
+                    records: found.contacts,
+                    read: types::row,
+                }),
                 next,
                 total: found.total,
                 calls: 1,
-                skipped,
+                ..Page::default()
             })
         })
     }

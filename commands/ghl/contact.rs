@@ -144,7 +144,7 @@ async fn fetch(cx: &Context, id: &str) -> Result<()> {
         }
         Err(error) => return Err(error),
     };
-    let (row, _) = types::row(&fetched)
+    let row = types::row(&fetched)
         .ok_or_else(|| Error::unavailable("GoHighLevel answered with a contact that has no id"))?;
     let mut conn = cx.db().await?;
     // The old version becomes history together with the new one's arrival, or not at all.

@@ -216,7 +216,7 @@ pub async fn compare_contacts<'a>(
     let changed: Vec<(i32, bool, bool)> = sqlx::query_as(CHANGED)
         .bind(column(rows, |row| row.id.as_str()))
         .bind(column(rows, |row| row.changed_at))
-        .bind(column(rows, |row| row.hash))
+        .bind(column(rows, |row| row.hash()))
         .fetch_all(conn)
         .await?;
     let mut stored = Stored {
@@ -277,7 +277,7 @@ pub async fn write_contacts(
     sqlx::query(UPSERT)
         .bind(column(different, |one| one.row.id.as_str()))
         .bind(column(different, |one| one.row.body.as_str()))
-        .bind(column(different, |one| one.row.hash))
+        .bind(column(different, |one| one.row.hash()))
         .bind(column(different, |one| one.row.changed_at))
         .bind(column(different, |one| one.contact.date_added))
         .bind(text(different, |contact| &contact.location_id))

@@ -114,27 +114,38 @@ pub fn is_id(text: &str) -> bool {
     (10..=LONGEST_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// A contact as a sync takes it, and its own `searchAfter`, with which the next page is asked for.
+/// A contact's own `searchAfter`, with which the page after it is asked for. None for a record without a
+/// usable id.
+pub fn place(contact: &RawValue) -> Option<Option<String>> {
+    let head = head(contact)?;
+    let place = head.search_after.map(RawValue::get);
+    Some(
+        place
+            .filter(|value| value.starts_with('['))
+            .map(str::to_owned),
+    )
+}
+
+/// A contact as a sync takes it. None for a record without a usable id.
 ///
 /// `searchAfter` depends on the sort order of the request, so it is not part of what is kept: else every
-/// contact would seem changed whenever it came by another way. None for a record without a usable id.
-pub fn row(contact: &RawValue) -> Option<(Row, Option<String>)> {
+/// contact would seem changed whenever it came by another way.
+pub fn row(contact: &RawValue) -> Option<Row> {
     let json = contact.get();
-    let head: Head<'_> = serde_json::from_str(json).ok()?;
-    let id = head
-        .id
-        .filter(|id| id.len() <= LONGEST_ID && !id.contains('\0'))?;
-    let search_after = head.search_after.map(RawValue::get);
-    let row = match search_after.and_then(|value| without_field(json, "searchAfter", value)) {
-        Some(rest) => Row::new(id, head.date_updated, &rest),
-        None => Row::new(id, head.date_updated, json),
-    };
-    Some((
-        row,
-        search_after
-            .filter(|value| value.starts_with('['))
-            .map(Into::into),
-    ))
+    let head = head(contact)?;
+    let place = head.search_after.map(RawValue::get);
+    Some(
+        match place.and_then(|value| without_field(json, "searchAfter", value)) {
+            Some(rest) => Row::new(head.id?, head.date_updated, &rest),
+            None => Row::new(head.id?, head.date_updated, json),
+        },
+    )
+}
+
+fn head(contact: &RawValue) -> Option<Head<'_>> {
+    let head: Head<'_> = serde_json::from_str(contact.get()).ok()?;
+    let is_usable = |id: &str| id.len() <= LONGEST_ID && !id.contains('\0');
+    head.id.as_deref().is_some_and(is_usable).then_some(head)
 }
 
 // The object without one field: cut out of the text, the rest stays as it came. `value` is a part of `json`.
@@ -333,15 +344,15 @@ mod tests {
         ];
         let rows = ways.map(|way| row(&raw(way)).unwrap());
         let body: serde_json::Value = serde_json::from_str(ways[2]).unwrap();
-        for (row, _) in &rows {
+        for row in &rows {
             assert_eq!(
                 serde_json::from_str::<serde_json::Value>(&row.body).unwrap(),
                 body
             );
         }
-        assert_eq!(rows[0].0.hash, rows[2].0.hash);
-        assert_eq!(rows[1].1.as_deref(), Some(r#"[2, "a"]"#));
-        assert_eq!(rows[2].1, None);
+        assert_eq!(rows[0].hash(), rows[2].hash());
+        assert_eq!(place(&raw(ways[1])), Some(Some(r#"[2, "a"]"#.to_owned())));
+        assert_eq!(place(&raw(ways[2])), Some(None));
         for no_id in [r#"{"id":null}"#, "{}", "null", "[]"] {
             assert!(row(&raw(no_id)).is_none(), "{no_id}");
         }

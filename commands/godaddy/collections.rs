@@ -106,6 +106,7 @@ impl Source for DomainPages<'_> {
                 total: None,
                 calls: 1,
                 skipped,
+                ..Page::default()
             })
         })
     }
@@ -207,6 +208,7 @@ impl Source for ZonePages<'_> {
                 total: Some(total),
                 calls,
                 skipped,
+                ..Page::default()
             })
         })
     }

@@ -71,7 +71,7 @@ impl Line {
 /// A name for a record of a provider that gives none.
 pub fn id(record: &Record) -> String {
     let text = format!("{} {} {}", record.kind, record.name, record.value());
-    let hash = medtainer_core::sync::Row::new("", None, &text).hash;
+    let hash = medtainer_core::sync::Row::new("", None, &text).hash();
     format!("{:08x}", hash.unsigned_abs() >> 31)
 }
 

@@ -224,7 +224,7 @@ impl Records {
             .bind(self.collection)
             .bind(column(&all, |row| row.id.as_str()))
             .bind(column(&all, |row| row.changed_at))
-            .bind(column(&all, |row| row.hash))
+            .bind(column(&all, |row| row.hash()))
             .bind(column(&all, |row| row.parent.as_deref()))
             .fetch_all(&mut *conn)
             .await?;
@@ -267,7 +267,7 @@ impl Records {
             )
             .bind(column(&write, |row| row.changed_at))
             .bind(column(&write, |row| row.body.as_str()))
-            .bind(column(&write, |row| row.hash))
+            .bind(column(&write, |row| row.hash()))
             .execute(conn)
             .await?;
         Ok(applied)

@@ -294,18 +294,9 @@ impl<'a> Work<'a> {
         };
         self.put_off(&page).await;
         loop {
-            let name = self.collection.name();
-            check_progress(
-                name,
-                &page,
-                self.cursor.as_ref(),
-                self.last_first.as_deref(),
-            )?;
-            self.turns.check(name, &page)?;
-            distinct(&mut page.rows);
             let following = page.next.clone();
             let (source, span, options) = (self.source, self.span, self.options);
-            // The next page is on its way while this one is stored; nobody waits for it once a stop is asked.
+            // The next page is on its way while this one is read and stored; nobody waits for it once a stop is asked.
             let prefetch = async {
                 match &following {
                     Some(cursor) if !stop_asked(options) => tokio::select! {
@@ -316,8 +307,9 @@ impl<'a> Work<'a> {
                     _ => None,
                 }
             };
-            let (stored, fetched) =
-                futures::future::join(self.store(&page, beside), prefetch).await;
+            // The request leaves before the page is read.
+            let (fetched, stored) =
+                futures::future::join(prefetch, self.store(&mut page, beside)).await;
             stored?;
             if following.is_none() {
                 return Ok(true);
@@ -405,8 +397,12 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    async fn store(&mut self, page: &Page, beside: &mut Beside) -> Result<()> {
+    async fn store(&mut self, page: &mut Page, beside: &mut Beside) -> Result<()> {
         let name = self.collection.name();
+        page.read();
+        check_progress(name, page, self.cursor.as_ref(), self.last_first.as_deref())?;
+        self.turns.check(name, page)?;
+        distinct(&mut page.rows);
         let mut tx = self.conn.begin().await?;
         let applied = self
             .collection

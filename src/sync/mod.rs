@@ -22,10 +22,12 @@ mod engine;
 mod page;
 mod state;
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use tokio::time::Instant;
@@ -61,8 +63,7 @@ pub struct Row {
     pub changed_at: Option<DateTime<Utc>>,
     /// Its JSON, fit for a `jsonb` column.
     pub body: String,
-    /// Of the body: tells whether anything changed without sending it to Postgres.
-    pub hash: i64,
+    hash: OnceLock<i64>,
     /// The id of what it belongs to, where only the request tells: of a DNS record, its zone.
     pub parent: Option<String>,
 }
@@ -70,16 +71,24 @@ pub struct Row {
 impl Row {
     /// A record; what Postgres cannot keep in its text is replaced.
     pub fn new(id: impl Into<String>, changed_at: Option<DateTime<Utc>>, body: &str) -> Row {
-        let body = crate::store::storable(body).into_owned();
-        let digest: [u8; 32] = Sha256::digest(body.as_bytes()).into();
-        let [a, b, c, d, e, f, g, h, ..] = digest;
         Row {
             id: id.into(),
             changed_at,
-            body,
-            hash: i64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            body: crate::store::storable(body).into_owned(),
+            hash: OnceLock::new(),
             parent: None,
         }
+    }
+
+    /// Of the body: tells whether anything changed without sending it to Postgres.
+    ///
+    /// Made when it is first asked for: the next page is on its way by then.
+    pub fn hash(&self) -> i64 {
+        *self.hash.get_or_init(|| {
+            let digest: [u8; 32] = Sha256::digest(self.body.as_bytes()).into();
+            let [a, b, c, d, e, f, g, h, ..] = digest;
+            i64::from_be_bytes([a, b, c, d, e, f, g, h])
+        })
     }
 
     /// Says what it belongs to.
@@ -103,6 +112,33 @@ pub struct Page {
     pub calls: u32,
     /// Records that could not be kept (no id): they make the run incomplete.
     pub skipped: u32,
+    /// Records that nobody has looked at; they come after `rows`.
+    pub unread: Option<Unread>,
+}
+
+/// Records as they came: where the next page begins can be told without reading them, so it is asked for
+/// first.
+#[derive(Debug, Clone)]
+pub struct Unread {
+    /// JSON, a record each.
+    pub records: Vec<Box<RawValue>>,
+    /// How one is read; none for a record without a usable id.
+    pub read: fn(&RawValue) -> Option<Row>,
+}
+
+impl Page {
+    /// Reads what is unread.
+    fn read(&mut self) {
+        let Some(Unread { records, read }) = self.unread.take() else {
+            return;
+        };
+        let before = self.rows.len();
+        self.rows.reserve(records.len());
+        self.rows
+            .extend(records.iter().filter_map(|record| read(record)));
+        let unusable = records.len() - (self.rows.len() - before);
+        self.skipped += u32::try_from(unusable).unwrap_or(u32::MAX);
+    }
 }
 
 /// Where the pages come from.

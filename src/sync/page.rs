@@ -9,7 +9,7 @@ use crate::{Error, Result};
 pub(super) fn first(rows: &[Row]) -> Option<String> {
     let row = rows.first()?;
     let changed = row.changed_at.map(|at| at.timestamp_micros());
-    Some(format!("{} {changed:?} {}", row.id, row.hash))
+    Some(format!("{} {changed:?} {}", row.id, row.hash()))
 }
 
 /// Refuses a page that is the one before over again.

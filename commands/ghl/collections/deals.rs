@@ -147,6 +147,7 @@ pub fn page(
         next,
         total,
         calls: 1,
+        ..Page::default()
     }
 }
 

@@ -174,7 +174,7 @@ impl Table {
         let changed: Vec<(i32, bool, bool)> = sqlx::query_as(self.changed)
             .bind(ids(&all))
             .bind(all.iter().map(|row| row.changed_at).collect::<Vec<_>>())
-            .bind(all.iter().map(|row| row.hash).collect::<Vec<_>>())
+            .bind(all.iter().map(|row| row.hash()).collect::<Vec<_>>())
             .fetch_all(&mut *conn)
             .await?;
         let (applied, write, known) = sync::sort_out(rows, &changed);
@@ -209,7 +209,7 @@ impl Table {
             .map(|row| {
                 Ok(Line {
                     id: &row.id,
-                    hash: row.hash,
+                    hash: row.hash(),
                     updated_at: row.changed_at,
                     data: serde_json::from_str(&row.body).map_err(broken)?,
                     columns: (self.columns)(&row.body),

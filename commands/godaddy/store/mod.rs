@@ -192,7 +192,7 @@ pub async fn put_domains(
 ) -> Result<Applied> {
     let changed: Vec<(i32, bool, bool)> = sqlx::query_as(CHANGED)
         .bind(rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>())
-        .bind(rows.iter().map(|row| row.hash).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.hash()).collect::<Vec<_>>())
         .fetch_all(&mut *conn)
         .await?;
     let (applied, write, _) = sync::sort_out(rows, &changed);
@@ -229,7 +229,7 @@ pub async fn put_domains(
         .bind(time(|domain| domain.expires))
         .bind(each(|domain| domain.renew_auto))
         .bind(&bodies)
-        .bind(write.iter().map(|(row, ..)| row.hash).collect::<Vec<_>>())
+        .bind(write.iter().map(|(row, ..)| row.hash()).collect::<Vec<_>>())
         .bind(
             write
                 .iter()

@@ -88,12 +88,12 @@ pub async fn put_zone(
     let Some(known) = known else { return Ok(false) };
     sqlx::query(ZONE_SEEN)
         .bind(name)
-        .bind(row.hash)
+        .bind(row.hash())
         .bind(at)
         .bind(json.is_some())
         .execute(&mut *conn)
         .await?;
-    if known == Some(row.hash) {
+    if known == Some(row.hash()) {
         return Ok(false);
     }
     sqlx::query(KEEP_ZONE)
