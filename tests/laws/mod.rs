@@ -10,6 +10,9 @@ use std::path::PathBuf;
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, Args, FromArgMatches};
 use medtainer_core::cli::options::{AnswerOptions, Options};
+use medtainer_core::mcp::http::{Origin, PublicUrl};
+use medtainer_core::mcp::keys::Rate;
+use medtainer_core::privacy::Classes;
 use medtainer_core::tree::Leaf;
 use medtainer_core::values::{Moment, Range, Span};
 use medtainer_core::when::When;
@@ -158,6 +161,15 @@ fn good(arg: &Arg) -> Vec<Value> {
             .into()
     } else if is_of(arg, clap::value_parser!(SocketAddr)) {
         ["127.0.0.1:1", "[::1]:2"].map(Value::from).into()
+    } else if is_of(arg, clap::value_parser!(PublicUrl)) || is_of(arg, clap::value_parser!(Origin))
+    {
+        ["https://tools.example.com", "http://localhost:8000"]
+            .map(Value::from)
+            .into()
+    } else if is_of(arg, clap::value_parser!(Rate)) {
+        ["60/m", "1/s"].map(Value::from).into()
+    } else if is_of(arg, clap::value_parser!(Classes)) {
+        ["contact", "name,notes"].map(Value::from).into()
     } else {
         panic!(
             "`{}` has a type this law does not know yet: teach it",
@@ -253,6 +265,28 @@ fn cases(leaf: &Leaf) -> Vec<Given> {
         cases.push(case);
     }
     cases.push(together);
+    // And each single one with as much as goes together with it: what needs another is taken then.
+    let rivals = |one: &Arg, other: &Arg| {
+        let all = command.get_arg_conflicts_with(one);
+        all.iter().any(|arg| arg.get_id() == other.get_id())
+    };
+    for first in &args {
+        let mut kept = vec![first];
+        for arg in &args {
+            if !kept
+                .iter()
+                .any(|one| one.get_id() == arg.get_id() || rivals(one, arg) || rivals(arg, one))
+            {
+                kept.push(arg);
+            }
+        }
+        let mut case = least.clone();
+        case.extend(
+            kept.into_iter()
+                .map(|arg| (name(arg), good(arg)[0].clone())),
+        );
+        cases.push(case);
+    }
     // Words have no way to leave out a positional before another.
     let positionals: Vec<_> = args
         .iter()

@@ -66,7 +66,7 @@ pub struct Create {
     /// What to call it, such as the machine that will use it
     name: String,
 
-    /// Only these businesses, such as `default,acme`; without it the one that the server serves
+    /// Only these businesses, such as `acme,books`; without it the one that the server serves
     #[arg(long, value_name = "NAMES")]
     businesses: Option<String>,
 
