@@ -452,3 +452,53 @@ async fn nothing_that_a_client_says_of_itself_is_code() {
         assert!(!page.html.contains(outside), "{outside}: {}", page.html);
     }
 }
+
+#[tokio::test]
+async fn what_the_owner_takes_back_is_taken_from_earlier_logins_too() {
+    let house = house().await;
+    let client = Client::registered(&house)
+        .await
+        .with_scope("read write admin offline_access");
+    let first = log_in(&house, &client).await;
+    let sync = |token: &str| {
+        let arguments = json!({ "name": "ghl_sync", "arguments": { "status": true } });
+        house
+            .legacy("tools/call", arguments)
+            .bearer_auth(token)
+            .send()
+    };
+    let may =
+        async || house.home.run(&["mcp", "clients", "list"]).await["items"][0]["scopes"].clone();
+    assert_eq!(sync(&first.access).await.unwrap().status(), 200);
+    // A login that asks for less says nothing about what was not asked for.
+    let less = log_in(&house, &client.clone().with_scope("read")).await;
+    assert_eq!(less.scope, "read");
+    assert_eq!(sync(&less.access).await.unwrap().status(), 403);
+    assert_eq!(sync(&first.access).await.unwrap().status(), 200);
+    assert_eq!(may().await, json!(["read", "write", "admin"]));
+    let refuse = async |refused: &[&str]| {
+        let mut browser = Browser::new();
+        let page = browser.open(&client.link(&house)).await;
+        let mut form = page.form(&passphrase(&house));
+        form.retain(|(_, value)| !refused.contains(&value.as_str()));
+        browser.submit(&page, &form).await.location();
+    };
+    refuse(&["write", "admin"]).await;
+    assert_eq!(may().await, json!(["read"]));
+    assert_eq!(sync(&first.access).await.unwrap().status(), 403);
+    assert_eq!(call(&house, &first.access).await.status(), 200);
+    let second = tokens(client.refresh(&house, &first.refresh)).await;
+    assert_eq!(second.scope, "read offline_access");
+    assert_eq!(sync(&second.access).await.unwrap().status(), 403);
+    // Asked for once more and allowed, it is there again.
+    let third = log_in(&house, &client.clone().with_scope("read write")).await;
+    assert_eq!(sync(&third.access).await.unwrap().status(), 200);
+    assert_eq!(may().await, json!(["read", "write"]));
+    // Where nothing is left there is nothing to refresh.
+    let alone = log_in(&house, &client.clone().with_scope("write")).await;
+    refuse(&["write"]).await;
+    assert_eq!(
+        refusal(client.refresh(&house, &alone.refresh)).await,
+        invalid_grant()
+    );
+}

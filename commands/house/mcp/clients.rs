@@ -92,7 +92,7 @@ pub struct Known {
     kind: String,
     /// Where answers to it are sent.
     redirect_uris: Vec<String>,
-    /// What it was allowed last.
+    /// What it may do, by any of its logins.
     scopes: Vec<String>,
     /// When it was first known.
     created_at: DateTime<Utc>,

@@ -358,6 +358,7 @@ async fn answered(
         resource: &asked.resource,
         scopes: &scope::words(scopes, asked.wanted.offline),
         remembered: &scope::words(scopes, false),
+        asked: &scope::words(asked.wanted.scopes, false),
     };
     let mut tx = store::begin(&oauth.0.app).await?;
     let is_kept = store::allow(&mut tx, &asked.client, &allowed).await?;

@@ -197,10 +197,10 @@ impl OAuth {
         }
         let audiences = self.0.site.audiences();
         let found = store::check(&self.0.app, &secrets::hash(token), &audiences).await?;
-        Ok(found.map(|(consent, name, scopes)| Grant {
-            principal: Some(format!("{name} (oauth)")),
-            owner: format!("oauth:{consent}"),
-            scopes: scope::known(&scopes),
+        Ok(found.map(|found| Grant {
+            principal: Some(format!("{} (oauth)", found.name)),
+            owner: format!("oauth:{}", found.id),
+            scopes: scope::known(&found.scopes).and(scope::known(&found.allowed)),
             can_step_up: true,
             ..Grant::local()
         }))

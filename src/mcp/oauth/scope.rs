@@ -49,6 +49,12 @@ pub fn known(words: &[String]) -> Scopes {
     words.iter().filter_map(|word| word.parse().ok()).collect()
 }
 
+/// The words of a login that are still allowed by its client's consent.
+pub fn still(words_of_login: &[String], allowed: &[String]) -> Vec<String> {
+    let scopes = known(words_of_login).and(known(allowed));
+    words(scopes, words_of_login.iter().any(|word| word == OFFLINE))
+}
+
 /// What a scope lets a client do: in a few words, and what that means.
 pub const fn in_words(scope: Scope) -> (&'static str, &'static str) {
     match scope {

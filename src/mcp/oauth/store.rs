@@ -8,6 +8,7 @@ use sqlx::{FromRow, PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::client::{Client, Kind};
+use super::scope;
 use crate::app::App;
 use crate::error::{self, Error, Result};
 use crate::store::{Business, needs_migration};
@@ -29,10 +30,12 @@ on conflict (id) do update set name = excluded.name, redirect_uris = excluded.re
     seen_at = now(), revoked_at = null";
 const SEE_CLIENT: &str =
     "update oauth_clients set seen_at = now() where id = $1 and revoked_at is null";
+// What was asked for and not allowed is taken away; what was not asked for stays as it was.
 const CONSENT: &str = "\
 insert into oauth_consents (client_id, scopes) values ($1, $2)
 on conflict (client_id) where revoked_at is null
-do update set scopes = excluded.scopes, given_at = now()
+do update set given_at = now(), scopes = excluded.scopes ||
+    array(select word from unnest(oauth_consents.scopes) as had (word) where word <> all($3))
 returning id";
 const CONSENTED: &str =
     "select scopes, given_at from oauth_consents where client_id = $1 and revoked_at is null";
@@ -41,6 +44,7 @@ insert into oauth_codes (hash, consent_id, redirect_uri, challenge, resource, sc
 values ($1, $2, $3, $4, $5, $6, now() + interval '60 seconds')";
 const CODE: &str = "\
 select c.consent_id, k.client_id, c.redirect_uri, c.challenge, c.resource, c.scopes, c.family_id,
+       k.scopes as allowed,
        c.used_at is not null as used, c.expires_at > now() and k.revoked_at is null as good
   from oauth_codes c join oauth_consents k on k.id = c.consent_id
  where c.hash = $1 for update of c";
@@ -53,7 +57,7 @@ insert into oauth_tokens (hash, family_id, kind, scopes, expires_at)
 values ($1, $3, 'access', $4, now() + make_interval(secs => $5)),
        ($2, $3, 'refresh', $4, now() + interval '90 days')";
 const REFRESH: &str = "\
-select t.family_id, k.client_id, f.resource, f.scopes,
+select t.family_id, k.client_id, f.resource, f.scopes, k.scopes as allowed,
        t.expires_at > now() and f.ended_at is null and k.revoked_at is null as good,
        extract(epoch from now() - t.replaced_at)::float8 as replaced_for, t.successor
   from oauth_tokens t
@@ -66,7 +70,7 @@ select extract(epoch from expires_at - now())::float8 as seconds, scopes from oa
 // The time of use is kept to the minute, so that a busy client does not cost a write for each call.
 const CHECK: &str = "\
 with found as (
-    select k.id, k.used_at, t.scopes, c.name
+    select k.id, k.used_at, t.scopes, k.scopes as allowed, c.name
       from oauth_tokens t
       join oauth_families f on f.id = t.family_id
       join oauth_consents k on k.id = f.consent_id
@@ -76,7 +80,7 @@ with found as (
 used as (
     update oauth_consents k set used_at = now() from found f
      where k.id = f.id and (f.used_at is null or f.used_at < now() - interval '1 minute'))
-select id, name, scopes from found";
+select id, name, scopes, allowed from found";
 const TOKEN: &str = "\
 select t.kind, t.family_id, k.client_id
   from oauth_tokens t
@@ -229,6 +233,8 @@ pub struct Allowed<'a> {
     pub scopes: &'a [String],
     /// The same without words that are no scopes of ours.
     pub remembered: &'a [String],
+    /// What it asked for: what of that was not allowed is taken from its earlier logins too.
+    pub asked: &'a [String],
 }
 
 /// Keeps a consent and the code for it. False when the client was revoked meanwhile.
@@ -256,6 +262,7 @@ pub async fn allow(
     let consent: Uuid = sqlx::query_scalar(CONSENT)
         .bind(&client.id)
         .bind(allowed.remembered)
+        .bind(allowed.asked)
         .fetch_one(&mut *conn)
         .await?;
     sqlx::query(ADD_CODE)
@@ -296,6 +303,8 @@ pub struct Code {
     pub resource: String,
     /// What they may do.
     pub scopes: Vec<String>,
+    /// What the consent allows by now.
+    pub allowed: Vec<String>,
     /// The tokens that came of it.
     pub family_id: Option<Uuid>,
     /// Whether it was used.
@@ -375,6 +384,8 @@ pub struct Refresh {
     pub resource: String,
     /// What the family may do.
     pub scopes: Vec<String>,
+    /// What the consent allows by now.
+    pub allowed: Vec<String>,
     /// Whether its time is not over, nor its family's.
     pub good: bool,
     /// For how many seconds another one has been in its place.
@@ -406,14 +417,23 @@ pub async fn left(conn: &mut PgConnection, hash: &[u8]) -> Result<Option<(f64, V
     Ok(sqlx::query_as(LEFT).bind(hash).fetch_optional(conn).await?)
 }
 
-/// Whose a valid access token for one of these resources is: the consent, the client's name, the scopes.
-pub async fn check(
-    app: &App,
-    hash: &[u8],
-    audiences: &[String],
-) -> Result<Option<(Uuid, String, Vec<String>)>> {
+/// What a valid access token stands for.
+#[derive(Debug, FromRow)]
+pub struct Checked {
+    /// The consent.
+    pub id: Uuid,
+    /// The client's name.
+    pub name: String,
+    /// What the token was made for.
+    pub scopes: Vec<String>,
+    /// What the consent allows by now.
+    pub allowed: Vec<String>,
+}
+
+/// What an access token stands for, if it is valid for one of these resources.
+pub async fn check(app: &App, hash: &[u8], audiences: &[String]) -> Result<Option<Checked>> {
     let desk = app.desk(&Business::default()).await?;
-    let find = async || -> Result<Option<(Uuid, String, Vec<String>)>> {
+    let find = async || -> Result<Option<Checked>> {
         let mut conn = desk.store.acquire().await?;
         Ok(sqlx::query_as(CHECK)
             .bind(hash)
@@ -461,7 +481,7 @@ pub struct Listed {
     pub auth_method: String,
     /// When it was first known.
     pub created_at: DateTime<Utc>,
-    /// What it was allowed last.
+    /// What it may do, by any of its logins.
     pub scopes: Option<Vec<String>>,
     /// When.
     pub given_at: Option<DateTime<Utc>>,
@@ -473,7 +493,12 @@ pub struct Listed {
 
 /// All clients, revoked ones too.
 pub async fn list(conn: &mut PgConnection) -> Result<Vec<Listed>> {
-    Ok(sqlx::query_as(LIST).fetch_all(conn).await?)
+    let mut all: Vec<Listed> = sqlx::query_as(LIST).fetch_all(conn).await?;
+    for client in &mut all {
+        let scopes = client.scopes.take();
+        client.scopes = scopes.map(|scopes| scope::words(scope::known(&scopes), false));
+    }
+    Ok(all)
 }
 
 /// The ids of the clients that are called so; one, where it is an id.

@@ -179,12 +179,13 @@ async fn by_code(oauth: &OAuth, client: &Client, params: &Params) -> Result<Valu
         tx.commit().await?;
         return Err(refusal);
     }
-    let family = store::add_family(&mut tx, kept.consent_id, &kept.resource, &kept.scopes).await?;
+    let scopes = scope::still(&kept.scopes, &kept.allowed);
+    let family = store::add_family(&mut tx, kept.consent_id, &kept.resource, &scopes).await?;
     let pair = Pair::new()?;
-    pair.keep(oauth, &mut tx, family, &kept.scopes).await?;
+    pair.keep(oauth, &mut tx, family, &scopes).await?;
     store::use_code(&mut tx, &hash, Some(family)).await?;
     tx.commit().await?;
-    Ok(pair.answer(oauth.0.lives.access.as_secs(), &kept.scopes))
+    Ok(pair.answer(oauth.0.lives.access.as_secs(), &scopes))
 }
 
 async fn by_refresh(oauth: &OAuth, client: &Client, params: &Params) -> Result<Value, Refusal> {
@@ -201,8 +202,14 @@ async fn by_refresh(oauth: &OAuth, client: &Client, params: &Params) -> Result<V
         return Err(dead("the refresh token is no longer valid"));
     }
     resource_fits(oauth, params, &kept.resource)?;
+    if scope::known(&kept.scopes)
+        .and(scope::known(&kept.allowed))
+        .is_empty()
+    {
+        return Err(dead("nothing of it is allowed any more"));
+    }
     let Some(seconds) = kept.replaced_for else {
-        let scopes = narrowed(params, &kept.scopes)?;
+        let scopes = scope::still(&narrowed(params, &kept.scopes)?, &kept.allowed);
         let pair = Pair::new()?;
         pair.keep(oauth, &mut tx, kept.family_id, &scopes).await?;
         store::replace(&mut tx, &hash, &pair.sealed(old)?).await?;
@@ -223,7 +230,7 @@ async fn by_refresh(oauth: &OAuth, client: &Client, params: &Params) -> Result<V
             clippy::cast_sign_loss,
             reason = "it is not negative, nor more than a life"
         )]
-        return Ok(pair.answer(left.max(0.0) as u64, &scopes));
+        return Ok(pair.answer(left.max(0.0) as u64, &scope::still(&scopes, &kept.allowed)));
     }
     store::end_family(&mut tx, kept.family_id, "token_reused").await?;
     tx.commit().await?;
