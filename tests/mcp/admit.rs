@@ -30,6 +30,12 @@ async fn a_header_that_is_not_understood_refuses() {
         ("x-medtainer-tool", "ghl"),
         ("x-medtainer-readonly", "true"),
         ("X-Medtainer-", "x"),
+        ("X-Medtainer_Read-Only", "true"),
+        ("X_Medtainer_Read_Only", "true"),
+        ("Medtainer-Read-Only", "true"),
+        ("X-Medtaner-Read-Only", "true"),
+        ("XMedtainer-Tools", "ghl"),
+        ("X-Medtianer-Busines", "default"),
         ("x-medtainer-read-only", "yes"),
         ("x-medtainer-read-only", ""),
         ("x-medtainer-tools", ""),
@@ -190,6 +196,7 @@ async fn nothing_is_opened_to_the_network_by_mistake() {
     for (option, value) in [
         ("--listen", "0.0.0.0:0"),
         ("--public-url", "https://tools.example.com"),
+        ("--host", "tools.example.com"),
     ] {
         let words = ["--sandbox", "mcp", "serve", option, value, "--no-auth"];
         let output = home.command(&words).output().await.unwrap();
@@ -200,7 +207,42 @@ async fn nothing_is_opened_to_the_network_by_mistake() {
             "{said}"
         );
     }
-    let words = ["--sandbox", "mcp", "serve", "--auth", "--no-auth"];
-    let output = home.command(&words).output().await.unwrap();
-    assert_eq!(output.status.code(), Some(2));
+    for other in ["--auth", "--trust-proxy"] {
+        let words = ["--sandbox", "mcp", "serve", other, "--no-auth"];
+        let output = home.command(&words).output().await.unwrap();
+        assert_eq!(output.status.code(), Some(2), "{other}");
+    }
+}
+
+#[tokio::test]
+async fn who_comes_through_a_proxy_is_not_of_this_machine() {
+    let (open, key) = served(&["--host", "127.0.0.2"]).await;
+    let list = || open.legacy("tools/list", json!({}));
+    assert_eq!(outcome(list()).await.0, 200);
+    for name in [
+        "Forwarded",
+        "X-Forwarded-For",
+        "X-Forwarded-Proto",
+        "X-Real-IP",
+        "Via",
+        "CF-Connecting-IP",
+    ] {
+        for request in [list(), list().header("x-api-key", &key)] {
+            let (status, said) = outcome(request.header(name, "for=127.0.0.1")).await;
+            assert!(
+                status == 403 && said.contains("--public-url"),
+                "{name}: {status} {said}"
+            );
+        }
+        let run = open.http.post(format!("{}/run/quota", open.url));
+        assert_eq!(outcome(run.header(name, "x")).await.0, 403, "{name}");
+    }
+
+    for others in [&["--trust-proxy"][..], &["--host", "tools.example.com"]] {
+        let (house, key) = served(others).await;
+        let list = || house.legacy("tools/list", json!({}));
+        let list = || list().header("x-forwarded-for", "203.0.113.7");
+        assert_eq!(outcome(list()).await.0, 401, "{others:?}");
+        assert_eq!(outcome(list().header("x-api-key", &key)).await.0, 200);
+    }
 }

@@ -440,8 +440,14 @@ async fn names_and_pages_can_be_added() {
         "--origin",
         "https://inspector.example.com",
     ];
-    let house = House::start(Home::new().await, &words).await;
-    let list = || house.modern("tools/list", json!({}));
+    let home = Home::new().await;
+    let made = home.run(&["mcp", "keys", "create", "laptop"]).await;
+    let key = made["key"].as_str().unwrap();
+    let house = House::start(home, &words).await;
+    let list = || {
+        let list = house.modern("tools/list", json!({}));
+        list.header("x-api-key", key)
+    };
     let status = async |request: RequestBuilder| request.send().await.unwrap().status().as_u16();
     assert_eq!(status(list().header("host", "Tools.LAN:8000")).await, 200);
     assert_eq!(

@@ -18,9 +18,10 @@ use super::keys::keys_connection;
 
 /// Serve the tools over HTTP at /mcp until told to end
 ///
-/// Prints one line of JSON when it listens. On a loopback address nothing is needed to connect. On any
-/// other, with `--public-url` or with `--auth`, clients open a page in your browser on which you allow
-/// them to (`medtainer mcp passphrase` sets the passphrase for it), or send an API key
+/// Prints one line of JSON when it listens. On a loopback address nothing is needed to connect, and what
+/// came through a proxy is refused. On any other, with `--public-url`, `--trust-proxy`, a `--host` that
+/// is not this machine alone, or `--auth`, clients open a page in your browser on which you allow them
+/// to (`medtainer mcp passphrase` sets the passphrase for it), or send an API key
 /// (`medtainer mcp keys create NAME` makes one).
 #[derive(Debug, Args)]
 pub struct Serve {
@@ -82,19 +83,6 @@ impl Chore for Serve {
     const SERVES: bool = true;
 
     async fn run(&self, host: &Host) -> Result<Self::Output> {
-        let reached = match &self.public_url {
-            Some(url) => Some(url.to_string()),
-            None => (!self.listen.ip().is_loopback()).then(|| self.listen.to_string()),
-        };
-        if let Some(to) = reached.filter(|_| self.no_auth) {
-            return Err(Error::usage(format!(
-                "`--no-auth` would open `{to}` to the network"
-            ))
-            .hint("Listen on 127.0.0.1 without `--public-url`, or leave it out and make a key with `medtainer mcp keys create NAME`."));
-        }
-        let business = host.invocation()?.business;
-        let server = self.tooling.server(host, business.clone())?;
-        open(host, &business).await?;
         let listen = Listen {
             hosts: self.host.clone(),
             origins: self.origin.clone(),
@@ -105,6 +93,15 @@ impl Chore for Serve {
             sessions: self.sessions,
             ..Listen::at(self.listen)
         };
+        if let Some(to) = listen.reached(self.listen).filter(|_| self.no_auth) {
+            return Err(Error::usage(format!(
+                "`--no-auth` would open {to} to the network"
+            ))
+            .hint("Listen on 127.0.0.1 without `--public-url`, `--host` and `--trust-proxy`, or leave it out and make a key with `medtainer mcp keys create NAME`."));
+        }
+        let business = host.invocation()?.business;
+        let server = self.tooling.server(host, business.clone())?;
+        open(host, &business).await?;
         let bound = listen.bind().await?;
         if listen.needs_credentials(bound.address) {
             let mut conn = keys_connection(host).await?;

@@ -130,6 +130,15 @@ pub(super) async fn admit(State(door): State<Door>, mut request: Request, next: 
 impl Door {
     async fn grant(&self, asked: &Asked<'_>) -> Result<Grant, Refusal> {
         let headers = asked.headers;
+        if self.0.oauth.is_none()
+            && let Some(name) = headers.keys().find(|name| is_of_a_proxy(name))
+        {
+            return Err(Error::refused(format!(
+                "this server is open to the programs of its machine, and a request with the header `{name}` came through a proxy"
+            ))
+            .hint("`medtainer mcp serve --public-url https://NAME` serves others too, each with a credential of its own.")
+            .into());
+        }
         let credential =
             presented(headers).map_err(|why| Refusal::unknown(why, self.challenge(asked, true)))?;
         let grant = match credential {
@@ -265,6 +274,13 @@ fn presented(headers: &HeaderMap) -> Result<Option<String>, &'static str> {
     Ok(shown.pop())
 }
 
+/// A header that a proxy or a tunnel adds: whoever sent the request may be anywhere.
+fn is_of_a_proxy(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("x-forwarded")
+        || ["forwarded", "via", "x-real-ip", "cf-connecting-ip"].contains(&name)
+}
+
 /// A header that was probably meant to hold a key.
 fn misspelt(headers: &HeaderMap) -> Option<&HeaderName> {
     let meant = |name: &&HeaderName| {
@@ -285,17 +301,26 @@ fn misspelt(headers: &HeaderMap) -> Option<&HeaderName> {
     headers.keys().filter(|name| *name != KEY).find(meant)
 }
 
-const OURS: &str = "x-medtainer-";
 const BUSINESS: &str = "x-medtainer-business";
 const TOOLS: &str = "x-medtainer-tools";
 const READ_ONLY: &str = "x-medtainer-read-only";
+
+/// A header that narrows, or was probably meant to.
+fn is_ours(name: &str) -> bool {
+    let bare = |name: &str| name.split(['-', '_']).collect::<String>();
+    let given = bare(name);
+    given.contains("medtainer")
+        || [BUSINESS, TOOLS, READ_ONLY]
+            .iter()
+            .any(|known| strsim::damerau_levenshtein(&given, &bare(known)) <= 2)
+}
 
 /// What the request wants less of. Whatever is not understood refuses: a bound that is not applied would
 /// be one that its sender relies on.
 fn narrowing(headers: &HeaderMap, server: &Server) -> Result<Narrowing> {
     let mut by = Narrowing::default();
     for name in headers.keys().map(HeaderName::as_str) {
-        if !name.starts_with(OURS) {
+        if !is_ours(name) {
             continue;
         }
         let known = "The headers are `X-Medtainer-Business: NAME`, `X-Medtainer-Tools: ghl,godaddy` and `X-Medtainer-Read-Only: true`, each once.";

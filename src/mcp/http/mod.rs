@@ -105,7 +105,23 @@ impl Listen {
 
     /// Whether nobody passes without a credential, where this is the address.
     pub fn needs_credentials(&self, bound: SocketAddr) -> bool {
-        self.auth || self.public_url.is_some() || !bound.ip().is_loopback()
+        self.auth || self.reached(bound).is_some()
+    }
+
+    /// As what others than the programs of this machine reach it, where this is the address.
+    pub fn reached(&self, bound: SocketAddr) -> Option<String> {
+        let by = |name: String| Some(format!("`{name}`"));
+        if let Some(url) = &self.public_url {
+            return by(url.to_string());
+        }
+        if !bound.ip().is_loopback() {
+            return by(bound.to_string());
+        }
+        if let Some(name) = self.hosts.iter().find(|name| !origin::is_loopback(name)) {
+            return by(name.clone());
+        }
+        self.trust_proxy
+            .then(|| "the server behind the proxy".to_owned())
     }
 
     /// Takes the port.

@@ -1,6 +1,7 @@
 //! Whom a request may be addressed to, and which web pages may send one: a page that rebinds a name
 //! to this machine, or that a browser happens to show, gets nothing.
 
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -62,6 +63,12 @@ struct Lists {
 }
 
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// Whether a name can only mean this machine.
+pub(super) fn is_loopback(name: &str) -> bool {
+    let name = bare_host(name);
+    LOOPBACK.contains(&name.as_str()) || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
 
 /// Hosted clients, which reach a server that is public.
 const HOSTED: [&str; 2] = ["https://claude.ai", "https://claude.com"];
