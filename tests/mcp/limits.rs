@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use axum::Extension;
-use axum::routing::get;
+use axum::routing::{get, post};
 use medtainer_core::mcp::http::{ClientAddress, Listen};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -139,4 +139,42 @@ async fn a_body_that_comes_too_slowly_or_is_too_long_is_refused() {
     let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n{piece}{piece}0\r\n\r\n");
     let (text, _) = heard(&theatre, chunked.as_bytes()).await;
     assert!(text.starts_with("HTTP/1.1 413"), "{text}");
+}
+
+#[tokio::test]
+async fn pages_that_need_no_credential_are_bounded_too() {
+    let small = |listen: &mut Listen| {
+        listen.limits.body_time = Duration::from_millis(300);
+        listen.limits.requests = 1;
+    };
+    let slow = async |body: String| {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        body
+    };
+    let router = axum::Router::new().route("/form", post(slow));
+    let theatre = Theatre::beside(small, router).await;
+    let head = "POST /form HTTP/1.1\r\nhost: localhost\r\n";
+    let stops = format!("{head}content-length: 100\r\n\r\nx");
+    let (text, waited) = heard(&theatre, stops.as_bytes()).await;
+    assert!(
+        text.starts_with("HTTP/1.1 408") && text.contains("connection: close"),
+        "{text}"
+    );
+    assert!(waited < Duration::from_secs(2));
+    let long = format!(
+        "{head}content-length: 200000\r\n\r\n{}",
+        "x".repeat(200_000)
+    );
+    let (text, _) = heard(&theatre, long.as_bytes()).await;
+    assert!(text.starts_with("HTTP/1.1 413"), "{text}");
+
+    let url = format!("{}/form", theatre.origin);
+    let send = || theatre.http.post(&url).body("x").send();
+    let under_way = tokio::spawn(send());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(send().await.unwrap().status(), 503);
+    let tool = theatre.modern_sleep(Duration::ZERO).send().await.unwrap();
+    assert_eq!(tool.status(), 200, "strangers take no room from calls");
+    let first = under_way.await.unwrap().unwrap();
+    assert_eq!(first.text().await.unwrap(), "x");
 }

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use hyper::body::{Frame, SizeHint};
@@ -160,6 +161,31 @@ pub(super) async fn of_one(State(tally): State<Tally>, request: Request, next: N
             StatusCode::TOO_MANY_REQUESTS,
             "too many requests of yours at once\n",
         ),
+    }
+}
+
+/// Bounds pages that need no credential: their bodies are short and come soon, and who asks for them
+/// takes no room from others.
+pub(super) fn of_strangers(pages: Router, limits: Limits) -> Router {
+    let short = Limits {
+        body: limits.body.min(128 << 10),
+        body_time: limits.body_time.min(Duration::from_secs(10)),
+        ..limits
+    };
+    pages
+        .layer(middleware::from_fn_with_state(short, whole))
+        .layer(middleware::from_fn_with_state(
+            Arc::new(Semaphore::new(limits.requests)),
+            of_all,
+        ))
+}
+
+/// Hands on a request whose body is there.
+async fn whole(State(limits): State<Limits>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match read(body, &limits).await {
+        Ok(body) => next.run(Request::from_parts(parts, body.into())).await,
+        Err(unread) => (unread.status(), format!("{}\n", unread.why())).into_response(),
     }
 }
 

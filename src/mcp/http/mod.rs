@@ -265,8 +265,8 @@ impl<H: ServerHandler + Clone> Stack<H> {
             Arc::new(Semaphore::new(limits.requests)),
             limits::of_all,
         ))
+        .merge(limits::of_strangers(self.beside, limits))
         .layer(middleware::map_response(limits::hang_up_unread))
-        .merge(self.beside)
         .layer(middleware::from_fn_with_state(gate, origin::guard))
         .layer(CatchPanicLayer::custom(broke_off))
         .layer(middleware::from_fn_with_state(
