@@ -189,19 +189,29 @@ async fn one_owner_has_so_many_streams_and_calls() {
     assert!(third.headers().contains_key("retry-after"));
 
     first.greet().await;
+    let call = |id: u32| {
+        let params = sleep(Duration::from_secs(60));
+        json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params })
+    };
+    let cancel = |id: u32| json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": id } });
     let mut taken = 0;
     for id in 0..200 {
-        let params = sleep(Duration::from_secs(60));
-        let call = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params });
-        match first.say(call).await {
+        match first.say(call(id)).await {
             202 => taken += 1,
             refused => {
                 assert_eq!(refused, 429);
                 break;
             }
         }
+        // What is not under way is not ended.
+        assert_eq!(first.say(cancel(1_000)).await, 202);
     }
     assert_eq!(taken, 64);
+    assert_eq!(first.say(cancel(3)).await, 202);
+    assert_eq!(first.say(cancel(3)).await, 202);
+    assert_eq!(first.say(call(4)).await, 400, "this id is taken");
+    assert_eq!(first.say(call(100)).await, 202, "room for one");
+    assert_eq!(first.say(call(101)).await, 429, "and no more");
     drop(first);
     tokio::time::sleep(Duration::from_millis(300)).await;
     Wire::open(&theatre.http, &theatre.origin).await;

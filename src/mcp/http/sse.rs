@@ -1,10 +1,8 @@
 //! The transport of 2024-11-05: a stream that says where to send messages, and the place to send them
 //! to. rmcp has it no more; here each stream is a pair of channels to a service of its own.
 
-use std::collections::HashMap;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -15,7 +13,9 @@ use axum::routing::{get, post};
 use futures::channel::mpsc;
 use futures::{SinkExt, StreamExt, stream};
 use rmcp::ServerHandler;
-use rmcp::model::{ClientJsonRpcMessage, ClientNotification, JsonRpcMessage, ServerJsonRpcMessage};
+use rmcp::model::{
+    ClientJsonRpcMessage, ClientNotification, JsonRpcMessage, RequestId, ServerJsonRpcMessage,
+};
 use rmcp::service::serve_server_with_ct;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -53,13 +53,39 @@ impl<H: Clone> Clone for Streams<H> {
 struct Seat {
     owner: String,
     inbox: mpsc::Sender<ClientJsonRpcMessage>,
-    // Requests that are not answered yet.
-    waiting: Arc<AtomicUsize>,
+    waiting: Waiting,
 }
 
-fn answered(waiting: &AtomicUsize) {
-    let one_less = |count: usize| count.checked_sub(1);
-    waiting.fetch_update(Relaxed, Relaxed, one_less).ok();
+/// Requests of a stream that are not answered yet.
+#[derive(Clone, Default)]
+struct Waiting(Arc<Mutex<HashSet<RequestId>>>);
+
+/// Why a request has to wait, or cannot be one.
+enum Refused {
+    Full,
+    Taken,
+}
+
+impl Waiting {
+    fn ids(&self) -> MutexGuard<'_, HashSet<RequestId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, id: RequestId) -> Result<(), Refused> {
+        let mut ids = self.ids();
+        if ids.contains(&id) {
+            return Err(Refused::Taken);
+        }
+        if ids.len() >= ROOM {
+            return Err(Refused::Full);
+        }
+        ids.insert(id);
+        Ok(())
+    }
+
+    fn end(&self, id: &RequestId) {
+        self.ids().remove(id);
+    }
 }
 
 /// What ends with a stream: its service, and its place.
@@ -109,7 +135,7 @@ where
     let id = Uuid::new_v4().simple().to_string();
     let (inbox, messages) = mpsc::channel(ROOM);
     let (out, answers) = mpsc::channel::<ServerJsonRpcMessage>(ROOM);
-    let (ct, waiting) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
+    let (ct, waiting) = (CancellationToken::new(), Waiting::default());
     let leave = Leave {
         id: id.clone(),
         open: streams.open.clone(),
@@ -141,11 +167,14 @@ where
         .event("endpoint")
         .data(format!("/messages?sessionId={id}"));
     let event = move |message: ServerJsonRpcMessage| {
-        if matches!(
-            message,
-            JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_)
-        ) {
-            answered(&waiting);
+        match &message {
+            JsonRpcMessage::Response(answer) => waiting.end(&answer.id),
+            JsonRpcMessage::Error(answer) => {
+                if let Some(id) = &answer.id {
+                    waiting.end(id);
+                }
+            }
+            _ => {}
         }
         Event::default().event("message").json_data(message)
     };
@@ -200,28 +229,40 @@ where
         Ok(None) => return (StatusCode::ACCEPTED, "Accepted\n").into_response(),
         Err(problem) => return refused(StatusCode::BAD_REQUEST, &problem),
     };
+    let mut begun = None;
     match &message {
-        JsonRpcMessage::Request(_) if waiting.fetch_add(1, Relaxed) >= ROOM => {
-            answered(&waiting);
-            return busy(
-                StatusCode::TOO_MANY_REQUESTS,
-                "too many requests of yours at once\n",
-            );
-        }
+        JsonRpcMessage::Request(asked) => match waiting.begin(asked.id.clone()) {
+            Ok(()) => begun = Some(asked.id.clone()),
+            Err(Refused::Full) => {
+                return busy(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "too many requests of yours at once\n",
+                );
+            }
+            Err(Refused::Taken) => {
+                let why = "a request with this id is not answered yet";
+                let problem =
+                    Problem::new(INVALID_REQUEST, why, serde_json::to_value(&asked.id).ok());
+                return refused(StatusCode::BAD_REQUEST, &problem);
+            }
+        },
         // Nothing is answered that was cancelled.
-        JsonRpcMessage::Notification(said)
-            if matches!(
-                said.notification,
-                ClientNotification::CancelledNotification(_)
-            ) =>
-        {
-            answered(&waiting);
+        JsonRpcMessage::Notification(said) => {
+            if let ClientNotification::CancelledNotification(cancelled) = &said.notification
+                && let Some(id) = &cancelled.params.request_id
+            {
+                waiting.end(id);
+            }
         }
         _ => {}
     }
     message.insert_extension(parts);
     // A service that does not take its messages is busy with earlier ones.
-    match timeout(streams.limits.patience, inbox.send(message)).await {
+    let sent = timeout(streams.limits.patience, inbox.send(message)).await;
+    if let (Err(_), Some(id)) = (&sent, &begun) {
+        waiting.end(id);
+    }
+    match sent {
         Ok(Ok(())) => (StatusCode::ACCEPTED, "Accepted\n").into_response(),
         Ok(Err(_)) => (StatusCode::NOT_FOUND, "this stream has ended\n").into_response(),
         Err(_) => busy(
