@@ -179,17 +179,25 @@ async fn a_call_that_needs_more_names_all_that_it_needs() {
         }
     }
     // A tool that is named by the address is no way round.
-    let run = house
-        .http
-        .post(at(&house, "/mcp/run/gohighlevel.sync_all_contacts"));
-    let reply = run
-        .json(&json!({}))
-        .bearer_auth(&token)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(reply.status(), 403);
-    assert!(challenge(reply.headers()).contains("scope=\"read write\""));
+    for name in [
+        "gohighlevel.sync_all_contacts",
+        "gohighlevel%2Esync_all_contacts",
+        "ghl/sync",
+        "ghl%20sync",
+    ] {
+        let run = house.http.post(at(&house, &format!("/mcp/run/{name}")));
+        let reply = run
+            .json(&json!({}))
+            .bearer_auth(&token)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(reply.status(), 403, "{name}");
+        assert!(
+            challenge(reply.headers()).contains("scope=\"read write\""),
+            "{name}"
+        );
+    }
     let run = house.http.post(at(&house, "/mcp/run/quota"));
     let reply = run
         .json(&json!({}))

@@ -3,19 +3,16 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Path, State};
 use axum::http::{StatusCode, header};
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use axum::{Router, extract::Request};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use super::late;
 use super::limits::{Limits, read};
-use super::normal::Form;
 use crate::answer::{Answer, Metadata};
 use crate::error::{Error, Kind, Result};
 use crate::mcp::Server;
@@ -23,19 +20,11 @@ use crate::mcp::grant::Grant;
 use crate::mcp::message::{DEPTH, is_deeper};
 use crate::ui::progress::Nobody;
 
-/// The route.
+/// The route. Nothing is said before the answer is there, since its status is a part of it.
 pub(super) fn route(server: Server, limits: Limits) -> Router {
     Router::new()
         .route("/mcp/run/{*name}", post(run))
-        .layer(middleware::from_fn_with_state(limits, late::begin_in_time))
-        .layer(middleware::from_fn(plain))
         .with_state((server, limits))
-}
-
-/// Who calls this takes JSON, whatever it says.
-async fn plain(mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(Form::Json);
-    next.run(request).await
 }
 
 async fn run(
@@ -55,11 +44,7 @@ async fn run(
         Ok(given) => given,
         Err(error) => return answered(&failed(error)),
     };
-    // A command may be written as on the command line; its tool has `_` for what is between words.
-    let name = match server.0.by_name.contains_key(&name) {
-        true => name,
-        false => name.replace(['/', ' ', '-'], "_"),
-    };
+    let name = tool(&server, name);
     // When the client goes away this ends here, and the call is told; it goes on until it is recorded.
     let gone = CancellationToken::new();
     let here = gone.clone().drop_guard();
@@ -83,6 +68,15 @@ async fn run(
     let response = call.await;
     here.disarm();
     response.unwrap_or_else(|_| answered(&failed(Error::internal("the call broke off"))))
+}
+
+/// The tool that is meant: a command may be written as on the command line, and its tool has `_` for
+/// what is between words.
+pub(super) fn tool(server: &Server, name: String) -> String {
+    match server.0.by_name.contains_key(&name) {
+        true => name,
+        false => name.replace(['/', ' ', '-'], "_"),
+    }
 }
 
 fn arguments(body: &[u8]) -> Result<Map<String, Value>> {

@@ -2,7 +2,8 @@
 //! answer, which nothing behind this could set any more.
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
 use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -10,10 +11,8 @@ use serde::Deserialize;
 
 use super::admit::Door;
 use super::limits::{Limits, read};
+use super::run;
 use crate::mcp::grant::{Grant, Scope, Scopes};
-
-/// Where a tool is named by the address.
-const RUN: &str = "/mcp/run/";
 
 #[derive(Deserialize)]
 struct Message {
@@ -30,6 +29,7 @@ struct Params {
 /// Lets a call pass whose token has the scope that it needs.
 pub(super) async fn suffice(
     State((door, limits)): State<(Door, Limits)>,
+    named: Result<Path<String>, PathRejection>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -40,12 +40,13 @@ pub(super) async fn suffice(
     else {
         return next.run(request).await;
     };
-    let path = request.uri().path().to_owned();
     if request.method() != Method::POST {
         return next.run(request).await;
     }
-    if let Some(tool) = path.strip_prefix(RUN) {
-        return match refused(&door, &grant, Call::Tool(tool), &request) {
+    // The one route with a part that is not fixed is the one on which it names the tool.
+    if let Ok(Path(name)) = named {
+        let tool = run::tool(door.behind().0, name);
+        return match refused(&door, &grant, Call::Tool(&tool), &request) {
             Some(refusal) => refusal,
             None => next.run(request).await,
         };
