@@ -188,8 +188,8 @@ pub fn main(product: &'static Product) -> ExitCode {
         Err(error) => return refuse(&error, &args, &env),
     };
     let printer = Printer::new(options.clone(), &env);
-    start_logging(&options, &env, printer.colors_stderr());
     let serves = leaf.serves;
+    start_logging(&options, &env, serves, printer.colors_stderr());
     let runtime = if serves {
         tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -516,11 +516,14 @@ fn show(error: &clap::Error, args: &[OsString], env: &Env) -> std::io::Result<()
     }
 }
 
-/// Logs go to stderr: warnings by default, more with `-v`, or as `MEDTAINER_LOG` says.
-fn start_logging(options: &Options, env: &Env, color: bool) {
+/// Logs go to stderr: errors, and our own warnings where a command serves; more with `-v`, or as
+/// `MEDTAINER_LOG` says.
+fn start_logging(options: &Options, env: &Env, serves: bool, color: bool) {
     use tracing_subscriber::EnvFilter;
     let default = if options.verbose {
         "info,medtainer_core=debug,medtainer=debug"
+    } else if serves {
+        "error,medtainer_core=warn,medtainer=warn"
     } else {
         "error"
     };
