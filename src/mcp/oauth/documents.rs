@@ -32,7 +32,7 @@ const FAILURE: Duration = Duration::from_secs(30);
 
 /// How many documents are kept, and how many fetched at once.
 const MOST: usize = 500;
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 16;
 
 struct BuiltIn {
     id: &'static str,
@@ -140,8 +140,13 @@ impl Documents {
 async fn fetch(app: &App, id: &str) -> Result<(Client, Duration), &'static str> {
     static ROOM: Semaphore = Semaphore::const_new(AT_ONCE);
     let host = host_of(id)?;
+    // The turn is waited for apart: hosts that dawdle are not to use up the time of others.
+    let turn = timeout(PATIENCE, ROOM.acquire()).await;
+    let _turn = turn
+        .ok()
+        .and_then(Result::ok)
+        .ok_or("too many were fetched at once")?;
     let got = timeout(PATIENCE, async {
-        let _turn = ROOM.acquire().await.map_err(|_| "it was not tried")?;
         let addresses = addresses(app, &host).await?;
         let http = http::pinned(&host, &addresses, PATIENCE).map_err(|_| "there is no client")?;
         load(&http, id).await
