@@ -52,8 +52,6 @@ async fn a_passphrase_is_set_on_the_machine_and_changed() {
 
 #[tokio::test]
 async fn a_server_does_not_start_with_a_passphrase_that_is_guessed_at_once() {
-    let mut home = Home::new().await;
-    home.env.push((PASSPHRASE.into(), "sesame".into()));
     let words = [
         "--sandbox",
         "mcp",
@@ -62,13 +60,17 @@ async fn a_server_does_not_start_with_a_passphrase_that_is_guessed_at_once() {
         "127.0.0.1:0",
         "--auth",
     ];
-    let refused = home.command(&words).output().await.unwrap();
-    assert_eq!(refused.status.code(), Some(2));
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(
-        said.contains(PASSPHRASE) && !said.contains("sesame"),
-        "{said}"
-    );
+    for short in ["sesame", " ", " a             "] {
+        let mut home = Home::new().await;
+        home.env.push((PASSPHRASE.into(), short.into()));
+        let refused = home.command(&words).output().await.unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{short:?}");
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(
+            said.contains(PASSPHRASE) && !said.contains("sesame"),
+            "{said}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -119,4 +121,60 @@ async fn whoever_guesses_waits_on_every_server() {
         .sql("update oauth_attempts set at = now() - interval '16 minutes'")
         .await;
     assert_eq!(browser.submit(&page, &right).await.status, 303);
+}
+
+#[tokio::test]
+async fn strangers_who_guess_slow_the_owner_down_and_do_not_lock_them_out() {
+    let house = house().await;
+    let client = Client::registered(&house).await;
+    let words = passphrase(&house);
+    let mut owner = Browser::new();
+    owner.allow(&client.link(&house), &words).await;
+    let mut asked = client.asks(&house);
+    asked.insert("prompt".into(), "login".into());
+    let again = super::browser::link(&house, &asked);
+    let mut stranger = Browser::new();
+    let page = stranger.open(&again).await;
+    let right = page.form(&words);
+    // From where the owner is too, and from everywhere.
+    house
+        .home
+        .sql("insert into oauth_attempts (address) select '127.0.0.1' from generate_series(1, 5)")
+        .await;
+    assert_eq!(stranger.submit(&page, &right).await.status, 429);
+    let known = owner.open(&again).await;
+    assert!(known.asks_passphrase());
+    let back = owner.submit(&known, &known.form(&words)).await;
+    assert_eq!(back.status, 303, "a browser that knew it before");
+    house
+        .home
+        .sql("update oauth_attempts set address = '192.0.2.' || (id % 250) where true")
+        .await;
+    house
+        .home
+        .sql("insert into oauth_attempts (address) select '192.0.2.' || i from generate_series(1, 50) i")
+        .await;
+    let answer = stranger.submit(&page, &right).await;
+    assert_eq!(answer.status, 429);
+    assert!(answer.html.contains("half a minute"), "{}", answer.html);
+    let known = owner.open(&again).await;
+    for expected in [403, 403, 403, 403, 403, 429] {
+        let answer = owner.submit(&known, &known.form(&random())).await;
+        assert_eq!(answer.status, expected, "its own guesses count");
+    }
+    house
+        .home
+        .sql("update oauth_attempts set at = now() - interval '31 seconds'")
+        .await;
+    assert_eq!(stranger.submit(&page, &right).await.status, 303);
+    // What is not signed is no such browser.
+    let mut forged = Browser::new();
+    let value = format!("{}.{}", random(), random());
+    forged.cookies.insert("medtainer-known".into(), value);
+    house
+        .home
+        .sql("insert into oauth_attempts (address) select '127.0.0.1' from generate_series(1, 5)")
+        .await;
+    let page = forged.open(&again).await;
+    assert_eq!(forged.submit(&page, &page.form(&words)).await.status, 429);
 }

@@ -126,6 +126,7 @@ async fn where_client_or_address_are_not_known_nobody_is_led_anywhere() {
     let client = Client::registered(&house).await;
     let changes: Vec<Change> = vec![
         ("client_id", Some("mtc_unknown".into())),
+        ("client_id", Some("mtc_\0".into())),
         ("client_id", None),
         ("client_id", Some("<script>alert(1)</script>".into())),
         ("redirect_uri", None),

@@ -110,6 +110,9 @@ impl Chore for Serve {
                 host.printer.warn("nobody can connect yet: `medtainer mcp passphrase` lets you allow clients, `medtainer mcp keys create NAME` makes an API key");
             }
         }
+        if self.public_url.is_some() && !self.trust_proxy {
+            host.printer.warn("without `--trust-proxy` all who come through the proxy have its address: wrong passphrases and floods of strangers then shut you out too; give it where the proxy sets X-Forwarded-For");
+        }
         write_stdout(&format!(
             "{}\n",
             json!({ "mcp": format!("http://{}/mcp", bound.address) })

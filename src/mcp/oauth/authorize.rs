@@ -12,7 +12,7 @@ use reqwest::Url;
 use super::client::Client;
 use super::form::Params;
 use super::page::{Choice, Consent, Notice};
-use super::passphrase::{self, Owner};
+use super::passphrase::{self, Guesser, Owner, Wait};
 use super::scope::Wanted;
 use super::site::Site;
 use super::{OAuth, address_of, redirect, reply, scope, secrets, store};
@@ -59,7 +59,7 @@ impl IntoResponse for Stop {
     fn into_response(self) -> Response {
         match self {
             Stop::Page(notice) => notice.into_response(),
-            Stop::Back(location) => go(&location, None),
+            Stop::Back(location) => go(&location, Vec::new()),
             Stop::Failed(error) => {
                 reply::log(&error);
                 Notice::new(
@@ -74,7 +74,7 @@ impl IntoResponse for Stop {
 }
 
 /// Leads the browser on.
-fn go(location: &str, cookie: Option<HeaderValue>) -> Response {
+fn go(location: &str, cookies: Vec<HeaderValue>) -> Response {
     let Ok(location) = HeaderValue::from_str(location) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
@@ -86,8 +86,8 @@ fn go(location: &str, cookie: Option<HeaderValue>) -> Response {
         header::REFERRER_POLICY,
         HeaderValue::from_static("no-referrer"),
     );
-    if let Some(cookie) = cookie {
-        headers.insert(header::SET_COOKIE, cookie);
+    for cookie in cookies {
+        headers.append(header::SET_COOKIE, cookie);
     }
     response
 }
@@ -114,6 +114,7 @@ async fn examine(oauth: &OAuth, headers: &HeaderMap, params: &Params) -> Result<
     let begin_again = "Begin again from the program you want to connect. If that does not help, remove the connection there and add it anew.";
     let id = params
         .only("client_id")
+        .filter(|id| !id.contains('\0'))
         .ok_or_else(|| Stop::page("Which program asks?", begin_again))?;
     let client = oauth
         .client(id)
@@ -325,21 +326,18 @@ async fn answered(
             ("error", "access_denied"),
             ("error_description", "the owner said no"),
         ];
-        return Ok(go(&asked.back(&no), None));
+        return Ok(go(&asked.back(&no), Vec::new()));
     }
     let mut tx = store::begin(&oauth.0.app).await?;
     let knows = !asked.again && browser.is_logged_in(&mut tx).await?;
     tx.commit().await.map_err(Error::from)?;
-    let mut cookie = None;
+    let mut cookies = Vec::new();
     if !knows {
-        let guessed = log_in(
-            oauth,
-            &owner,
-            form.get("passphrase").unwrap_or_default(),
-            address,
-        );
-        cookie = match guessed.await? {
-            Ok(cookie) => Some(set_cookie(oauth, &cookie)),
+        let words = form.get("passphrase").unwrap_or_default();
+        let known = browser.known(&owner);
+        let who = known.map_or(Guesser::Somebody(address), Guesser::Known);
+        cookies = match log_in(oauth, &owner, words, who).await? {
+            Ok(cookies) => cookies,
             Err((status, problem)) => {
                 let again = Again {
                     status,
@@ -370,26 +368,31 @@ async fn answered(
         ));
     }
     tracing::info!(client_id = asked.client.id, scope = %scopes, "the owner allowed it");
-    Ok(go(&asked.back(&[("code", &code)]), cookie.flatten()))
+    Ok(go(&asked.back(&[("code", &code)]), cookies))
 }
 
-/// Checks the passphrase; the value of a new cookie, or what to tell the owner.
+/// Checks the passphrase; new cookies, or what to tell the owner.
 async fn log_in(
     oauth: &OAuth,
     owner: &Owner,
     words: &str,
-    address: ClientAddress,
-) -> Result<Result<String, (StatusCode, &'static str)>> {
+    who: Guesser<'_>,
+) -> Result<Result<Vec<HeaderValue>, (StatusCode, &'static str)>> {
     let app = &oauth.0.app;
     let mut tx = store::begin(app).await?;
-    let may = passphrase::guess(&mut tx, address).await?;
+    let may = passphrase::guess(&mut tx, who).await?;
     tx.commit().await?;
-    if may.is_err() {
-        tracing::warn!("too many wrong passphrases; nobody may try for a while");
-        return Ok(Err((
-            StatusCode::TOO_MANY_REQUESTS,
-            "There were too many wrong passphrases. Wait a quarter of an hour, or set it anew with `medtainer mcp passphrase`.",
-        )));
+    if let Err(wait) = may {
+        tracing::warn!("too many wrong passphrases; the next may be tried after a while");
+        let problem = match wait {
+            Wait::Quarter => {
+                "There were too many wrong passphrases. Wait a quarter of an hour, or set it anew with `medtainer mcp passphrase`."
+            }
+            Wait::Moment => {
+                "Others are trying many passphrases. Wait half a minute and try again, or set it anew with `medtainer mcp passphrase`."
+            }
+        };
+        return Ok(Err((StatusCode::TOO_MANY_REQUESTS, problem)));
     }
     if !owner.said(app, words).await? {
         tracing::warn!("a wrong passphrase was typed");
@@ -398,39 +401,66 @@ async fn log_in(
     // A new cookie: whoever knew the old one is not logged in with it.
     let cookie = secrets::random("")?;
     let mut tx = store::begin(app).await?;
-    passphrase::forgive(&mut tx, address).await?;
+    passphrase::forgive(&mut tx, who).await?;
     passphrase::log_in(&mut tx, &cookie).await?;
     tx.commit().await?;
-    Ok(Ok(cookie))
+    let known = match who {
+        Guesser::Known(browser) => browser.to_owned(),
+        Guesser::Somebody(_) => secrets::random("")?,
+    };
+    let signature = secrets::sign(&owner.signing_key, &[KNOWN, &known]);
+    let known = format!("{known}.{signature}");
+    let cookies = [
+        set_cookie(cookie_name(oauth), &cookie),
+        set_cookie(known_name(oauth), &format!("{known}; Max-Age={KNOWN_LIFE}")),
+    ];
+    Ok(Ok(cookies.into_iter().flatten().collect()))
 }
+
+/// What is signed of a browser in which the passphrase was typed, and for how many seconds it keeps that.
+/// It opens nothing: its owner only does not wait when strangers guess.
+const KNOWN: &str = "the owner's browser";
+const KNOWN_LIFE: u32 = 365 * 24 * 3_600;
 
 /// Whoever sits before the page, known by a random cookie.
 struct Browser {
     cookie: String,
     fresh: Option<HeaderValue>,
+    known: Option<String>,
 }
 
 impl Browser {
     fn of(oauth: &OAuth, headers: &HeaderMap) -> Result<Browser> {
-        let name = cookie_name(oauth);
-        let known = headers
-            .get_all(header::COOKIE)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(known, value)| *known == name && value.len() == 43);
-        if let Some((_, value)) = known {
+        let find = |name: &str, length: usize| {
+            headers
+                .get_all(header::COOKIE)
+                .iter()
+                .filter_map(|value| value.to_str().ok())
+                .flat_map(|value| value.split(';'))
+                .filter_map(|pair| pair.trim().split_once('='))
+                .find(|(known, value)| *known == name && value.len() == length)
+                .map(|(_, value)| value.to_owned())
+        };
+        let known = find(known_name(oauth), 43 + 1 + 43);
+        if let Some(cookie) = find(cookie_name(oauth), 43) {
             return Ok(Browser {
-                cookie: value.to_owned(),
+                cookie,
                 fresh: None,
+                known,
             });
         }
         let cookie = secrets::random("")?;
         Ok(Browser {
-            fresh: set_cookie(oauth, &cookie),
+            fresh: set_cookie(cookie_name(oauth), &cookie),
             cookie,
+            known,
         })
+    }
+
+    /// What it is called if the passphrase was typed in it before.
+    fn known(&self, owner: &Owner) -> Option<&str> {
+        let (name, signature) = self.known.as_deref()?.split_once('.')?;
+        secrets::is_signed(&owner.signing_key, &[KNOWN, name], signature).then_some(name)
     }
 
     fn fresh(&self) -> Option<HeaderValue> {
@@ -468,13 +498,20 @@ fn cookie_name(oauth: &OAuth) -> &'static str {
     }
 }
 
-fn set_cookie(oauth: &OAuth, value: &str) -> Option<HeaderValue> {
-    let secure = if oauth.0.site.is_secure() {
+fn known_name(oauth: &OAuth) -> &'static str {
+    if oauth.0.site.is_secure() {
+        "__Host-medtainer-known"
+    } else {
+        "medtainer-known"
+    }
+}
+
+fn set_cookie(name: &str, value: &str) -> Option<HeaderValue> {
+    let secure = if name.starts_with("__Host-") {
         "; Secure"
     } else {
         ""
     };
-    let name = cookie_name(oauth);
     let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::from_str(&cookie).ok()
 }

@@ -142,7 +142,7 @@ fn basic(header: &str) -> Option<(String, String)> {
 fn decoded(text: &str) -> Option<String> {
     let pair = format!("={}", text.replace('&', "%26"));
     let (_, value) = form_urlencoded::parse(pair.as_bytes()).next()?;
-    Some(value.into_owned())
+    Some(value.into_owned()).filter(|value| !value.contains('\0'))
 }
 
 #[cfg(test)]
@@ -171,6 +171,7 @@ mod tests {
         assert!(Presented::read(&headers(&encoded("a:b")), Some("c"), None).is_err());
         assert!(Presented::read(&headers("Bearer x"), Some("c"), None).is_err());
         assert!(Presented::read(&headers("Basic ?"), None, None).is_err());
+        assert!(Presented::read(&headers(&encoded("a%00:b")), None, None).is_err());
         let read = Presented::read(&HeaderMap::new(), Some("a"), Some("")).unwrap();
         assert_eq!((read.id.as_deref(), read.secret), (Some("a"), None));
     }

@@ -118,7 +118,6 @@ impl OAuth {
                 pages: limit(60, 60),
                 forms: limit(20, 20),
                 registrations: limit(30, 20),
-                // Hosted clients come from a few addresses, and refresh for all of their users there.
                 tokens: limit(240, 240),
             },
             began: Instant::now(),

@@ -18,11 +18,10 @@ pub const VARIABLE: &str = "MEDTAINER_MCP_PASSPHRASE";
 /// The fewest letters that are taken.
 const SHORTEST: usize = 10;
 
-/// What [`guess`] allows within a quarter of an hour from one address, and within an hour from all.
+/// What [`guess`] allows within a quarter of an hour from one address, and within an hour from all. Too
+/// many from all only slow it down: strangers are not to lock the owner out.
 const OF_ONE: i64 = 5;
 const OF_ALL: i64 = 50;
-/// For how many seconds to wait after that.
-const WAIT: u64 = 15 * 60;
 
 // Servers that start at the same time agree on one key.
 const FOUND: &str =
@@ -33,7 +32,8 @@ const FORGET_LOGINS: &str = "delete from oauth_logins";
 const FORGET_ATTEMPTS: &str = "delete from oauth_attempts where $1::text is null or address = $1";
 const LOCK: &str = "select pg_advisory_xact_lock(hashtextextended('oauth_attempts', 0))";
 const COUNT: &str = "\
-select count(*) filter (where address = $1 and at > now() - interval '15 minutes'), count(*)
+select count(*) filter (where address = $1 and at > now() - interval '15 minutes'), count(*),
+       count(*) filter (where at > now() - interval '30 seconds')
   from oauth_attempts where at > now() - interval '1 hour'";
 const ATTEMPT: &str = "insert into oauth_attempts (address) values ($1)";
 const LOG_IN: &str =
@@ -80,6 +80,9 @@ impl Owner {
 
     /// Whether these are the owner's words.
     pub async fn said(&self, app: &App, words: &str) -> Result<bool> {
+        if words.trim().is_empty() {
+            return Ok(false);
+        }
         if let Some(known) = app.env.get(VARIABLE) {
             let (known, words) = (secrets::hash(known.trim()), secrets::hash(words.trim()));
             return Ok(secrets::same(&known, &words));
@@ -159,25 +162,56 @@ fn unhashed(error: impl std::fmt::Display) -> Error {
     Error::internal("the passphrase could not be hashed").because(error.to_string())
 }
 
-/// Counts a guess before it is checked; after too many, says for how many seconds to wait.
-pub async fn guess(conn: &mut PgConnection, address: ClientAddress) -> Result<Result<(), u64>> {
-    let address = address.network().to_string();
+/// Who guesses, as guesses are counted.
+#[derive(Debug, Clone, Copy)]
+pub enum Guesser<'a> {
+    /// Somebody at an address.
+    Somebody(ClientAddress),
+    /// A browser in which the owner once typed the passphrase, wherever it is: others' guesses are not
+    /// held against it.
+    Known(&'a str),
+}
+
+impl Guesser<'_> {
+    fn name(self) -> String {
+        match self {
+            Guesser::Somebody(address) => address.network().to_string(),
+            Guesser::Known(browser) => format!("browser {browser}"),
+        }
+    }
+}
+
+/// How long to wait after too many guesses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// A quarter of an hour, after too many of one's own.
+    Quarter,
+    /// Half a minute, after too many of everybody's.
+    Moment,
+}
+
+/// Counts a guess before it is checked; after too many, says how long to wait.
+pub async fn guess(conn: &mut PgConnection, who: Guesser<'_>) -> Result<Result<(), Wait>> {
+    let name = who.name();
     // Until the transaction ends: many guesses at the same time are counted one by one.
     sqlx::query(LOCK).execute(&mut *conn).await?;
-    let (of_one, of_all): (i64, i64) = sqlx::query_as(COUNT)
-        .bind(&address)
+    let (of_one, of_all, just_now): (i64, i64, i64) = sqlx::query_as(COUNT)
+        .bind(&name)
         .fetch_one(&mut *conn)
         .await?;
-    if of_one >= OF_ONE || of_all >= OF_ALL {
-        return Ok(Err(WAIT));
+    if of_one >= OF_ONE {
+        return Ok(Err(Wait::Quarter));
     }
-    sqlx::query(ATTEMPT).bind(address).execute(conn).await?;
+    if matches!(who, Guesser::Somebody(_)) && of_all >= OF_ALL && just_now > 0 {
+        return Ok(Err(Wait::Moment));
+    }
+    sqlx::query(ATTEMPT).bind(name).execute(conn).await?;
     Ok(Ok(()))
 }
 
 /// Forgets the guesses of somebody who knew it after all.
-pub async fn forgive(conn: &mut PgConnection, address: ClientAddress) -> Result<()> {
-    forget_attempts(conn, Some(address.network().to_string())).await
+pub async fn forgive(conn: &mut PgConnection, who: Guesser<'_>) -> Result<()> {
+    forget_attempts(conn, Some(who.name())).await
 }
 
 async fn forget_attempts(conn: &mut PgConnection, address: Option<String>) -> Result<()> {

@@ -41,10 +41,15 @@ impl Throttle {
 
     /// Counts a request; refused, it says how many seconds to wait.
     pub fn ask(&self, address: ClientAddress) -> Result<(), u64> {
-        self.ask_at(address, Instant::now())
+        self.take_at(address, Instant::now(), 1.0)
     }
 
-    fn ask_at(&self, address: ClientAddress, now: Instant) -> Result<(), u64> {
+    /// Whether [`ask`](Self::ask) would be granted, without counting anything.
+    pub fn may(&self, address: ClientAddress) -> Result<(), u64> {
+        self.take_at(address, Instant::now(), 0.0)
+    }
+
+    fn take_at(&self, address: ClientAddress, now: Instant, cost: f64) -> Result<(), u64> {
         let (burst, rate) = (
             f64::from(self.limit.burst),
             f64::from(self.limit.rate) / 60.0,
@@ -63,7 +68,7 @@ impl Throttle {
         *tokens = (*tokens + passed * rate).min(burst);
         *at = now;
         if *tokens >= 1.0 {
-            *tokens -= 1.0;
+            *tokens -= cost;
             return Ok(());
         }
         let wait = Duration::from_secs_f64((1.0 - *tokens) / rate);
@@ -79,16 +84,22 @@ mod tests {
     fn an_address_waits_when_it_asked_too_often_and_others_do_not() {
         let throttle = Throttle::new(Limit { burst: 3, rate: 60 });
         let now = Instant::now();
-        let ask = |text: &str, seconds| {
-            throttle.ask_at(
+        let take = |text: &str, seconds, cost| {
+            throttle.take_at(
                 ClientAddress(text.parse().unwrap()),
                 now + Duration::from_secs(seconds),
+                cost,
             )
         };
+        let ask = |text: &str, seconds| take(text, seconds, 1.0);
+        for _ in 0..9 {
+            assert_eq!(take("2001:db8::1", 0, 0.0), Ok(()), "nothing is counted");
+        }
         for _ in 0..3 {
             assert_eq!(ask("2001:db8::1", 0), Ok(()));
         }
         assert_eq!(ask("2001:db8::2", 0), Err(2), "the same network");
+        assert_eq!(take("2001:db8::2", 0, 0.0), Err(2), "nothing is left");
         assert_eq!(ask("2001:db8:0:1::1", 0), Ok(()));
         assert_eq!(ask("192.0.2.1", 0), Ok(()));
         assert_eq!(ask("2001:db8::1", 1), Ok(()));

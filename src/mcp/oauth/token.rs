@@ -16,22 +16,27 @@ use crate::error::Result;
 
 pub async fn exchange(State(oauth): State<OAuth>, request: Request) -> Result<Response, Refusal> {
     let address = address_of(request.extensions());
-    oauth
-        .0
-        .throttles
-        .tokens
-        .ask(address)
-        .map_err(Refusal::too_many)?;
+    let throttle = &oauth.0.throttles.tokens;
+    throttle.may(address).map_err(Refusal::too_many)?;
+    let done = exchanged(&oauth, request).await;
+    if done.is_err() {
+        // What succeeds costs nothing: a hosted client refreshes for all of its users from one address.
+        throttle.ask(address).map_err(Refusal::too_many)?;
+    }
+    done
+}
+
+async fn exchanged(oauth: &OAuth, request: Request) -> Result<Response, Refusal> {
     let (params, who) = read(request).await?;
     let grant = params.get("grant_type");
     let answer = match grant {
         Some("authorization_code") => {
-            let client = authenticated(&oauth, &who).await?;
-            by_code(&oauth, &client, &params).await
+            let client = authenticated(oauth, &who).await?;
+            by_code(oauth, &client, &params).await
         }
         Some("refresh_token") => {
-            let client = authenticated(&oauth, &who).await?;
-            by_refresh(&oauth, &client, &params).await
+            let client = authenticated(oauth, &who).await?;
+            by_refresh(oauth, &client, &params).await
         }
         Some(_) => Err(Refusal::new(
             "unsupported_grant_type",
