@@ -56,8 +56,8 @@ impl Context {
         Ok((!account.is_empty()).then_some(account))
     }
 
-    /// Commits what is about to be done, with the row of the call.
-    pub(crate) async fn begin(&self, intent: &Intent<'_>) -> Result<()> {
+    /// Commits what is about to be done, with the row of the call; false where the same waits already.
+    pub(crate) async fn begin(&self, intent: &Intent<'_>) -> Result<bool> {
         let call = self.call.clone().map(|call| {
             let call = call.id(Some(intent.id)).state("planned");
             match intent.account {
@@ -66,9 +66,9 @@ impl Context {
             }
         });
         let mut conn = self.db().await?;
-        ledger::open(&mut conn, call.as_ref(), intent).await?;
-        self.notes().begun = call.is_some();
-        Ok(())
+        let begun = ledger::open(&mut conn, call.as_ref(), intent).await?;
+        self.notes().begun |= begun && call.is_some();
+        Ok(begun)
     }
 
     /// Whether something may have been sent: then the call must not be run once more.

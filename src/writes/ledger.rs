@@ -159,7 +159,9 @@ insert into writes (id, run, ecosystem, account, command, caller, principal, eff
                     plan, waits, expires_at, undo_of, owner, approved_by, approved_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'planned', $11, $12, $13,
         clock_timestamp() + make_interval(secs => $14), $15, $16,
-        $17, case when $17::text is not null then clock_timestamp() end)";
+        $17, case when $17::text is not null then clock_timestamp() end)
+on conflict (hash, coalesce(owner, ''), coalesce(principal, '')) where waits and state in ('planned', 'approved')
+do nothing";
 
 const SNAPSHOT: &str =
     "insert into snapshots (collection, key, write_id, data) values ($1, $2, $3, $4)";
@@ -324,12 +326,12 @@ impl TryFrom<Columns> for Write {
     }
 }
 
-/// Writes the intent and the call it belongs to down, together.
+/// Writes the intent and the call it belongs to down, together; false where the same one waits already.
 pub async fn open(
     conn: &mut PgConnection,
     call: Option<&Execution>,
     intent: &Intent<'_>,
-) -> Result<()> {
+) -> Result<bool> {
     let plan = intent.plan;
     let mut tx = conn.begin().await?;
     // The approval that nobody used in time makes room for the next question.
@@ -337,7 +339,7 @@ pub async fn open(
     if let Some(call) = call {
         audit::begin(&mut tx, call).await?;
     }
-    sqlx::query(OPEN)
+    let opened = sqlx::query(OPEN)
         .bind(intent.id)
         .bind(Uuid::now_v7())
         .bind(&plan.ecosystem)
@@ -357,6 +359,10 @@ pub async fn open(
         .bind(intent.allowed_by)
         .execute(&mut *tx)
         .await?;
+    if opened.rows_affected() == 0 {
+        tx.rollback().await?;
+        return Ok(false);
+    }
     if let Some(snapshot) = &plan.snapshot {
         sqlx::query(SNAPSHOT)
             .bind(&snapshot.collection)
@@ -367,7 +373,7 @@ pub async fn open(
             .await?;
     }
     tx.commit().await?;
-    Ok(())
+    Ok(true)
 }
 
 fn target(plan: &Plan) -> String {

@@ -34,7 +34,6 @@ const LOOKUP: Duration = Duration::from_secs(10);
 pub(crate) async fn perform(cx: &Context, effect: Effect, plan: Plan) -> Result<Report> {
     let ecosystem = find(cx, &plan.ecosystem)?;
     verify_plan(&plan)?;
-    let effect = plan.effect.unwrap_or(effect);
     let account = cx.account(ecosystem).await?;
     let hash = canon::hash(cx.command(), account.as_deref(), &plan)?;
     let rule = match cx.policy().rule(cx.caller(), cx.command(), effect) {
@@ -180,23 +179,29 @@ async fn waiting(cx: &Context, intent: &Intent<'_>) -> Result<Option<Write>> {
 /// Takes the approval of exactly this plan, or asks for one.
 async fn approved(cx: &Context, intent: &Intent<'_>) -> Result<i64> {
     let write = match waiting(cx, intent).await? {
-        Some(write) if write.state == State::Approved => {
-            cx.begin_call().await?;
-            return Ok(write.id);
-        }
         Some(write) => write,
         None => {
             let intent = Intent {
                 waits: Some(cx.policy().expiry()),
                 ..*intent
             };
-            cx.begin(&intent).await?;
-            let mut conn = cx.db().await?;
-            ledger::get(&mut conn, intent.id)
-                .await?
-                .ok_or_else(|| Error::internal("a write that was just planned is gone"))?
+            let asked = if cx.begin(&intent).await? {
+                let mut conn = cx.db().await?;
+                ledger::get(&mut conn, intent.id).await?
+            } else {
+                // Somebody asked for the same at the same time.
+                waiting(cx, &intent).await?
+            };
+            asked.ok_or_else(|| {
+                Error::conflict("what waited for an approval was settled just now")
+                    .hint("Call it again.")
+            })?
         }
     };
+    if write.state == State::Approved {
+        cx.begin_call().await?;
+        return Ok(write.id);
+    }
     Err(pending(&write))
 }
 

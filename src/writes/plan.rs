@@ -6,7 +6,6 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::command::Effect;
 use crate::ecosystem::Ecosystem;
 use crate::http::Request;
 
@@ -23,9 +22,6 @@ pub struct Plan {
     pub title: String,
     /// What it is done to.
     pub target: Target,
-    /// How bad it can be, where that depends on the arguments; else the action's own effect counts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub effect: Option<Effect>,
     /// What will be different.
     pub changes: Vec<Change>,
     /// What it costs.
@@ -261,7 +257,6 @@ impl Plan {
             ecosystem: ecosystem.service.name.to_owned(),
             title: title.into(),
             target,
-            effect: None,
             changes: Vec::new(),
             cost: None,
             lost: Vec::new(),

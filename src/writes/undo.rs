@@ -89,7 +89,6 @@ pub fn plan(write: &Write) -> Result<Plan> {
         ecosystem: plan.ecosystem.clone(),
         title: format!("Undo {id}: {}", plan.title),
         target: Target::clone(&plan.target),
-        effect: None,
         changes: plan
             .changes
             .iter()

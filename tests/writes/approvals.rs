@@ -104,6 +104,29 @@ fn approved_by_a_person_it_is_done_once() {
 }
 
 #[test]
+fn asked_for_twice_at_once_it_is_one_question() {
+    let (_home, scene) = strict("");
+    let answers: Vec<Value> = std::thread::scope(|scope| {
+        // Until all have seen that nothing waits, none of them is written down.
+        let hold = "lock table writes in share mode; select pg_sleep(8)";
+        let held = scope.spawn(|| scene.desk.sql(hold));
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        let calls = [(); 3].map(|()| scope.spawn(|| task(&scene, "Call")));
+        let answers = calls.map(|call| call.join().unwrap());
+        held.join().unwrap();
+        answers.into()
+    });
+    let id = &answers[0]["error"]["details"]["id"];
+    assert!(id.is_number(), "{answers:?}");
+    for answer in &answers {
+        assert_eq!(answer["status"], "pending_approval", "{answer}");
+        assert_eq!(&answer["error"]["details"]["id"], id, "{answer}");
+    }
+    let list = scene.desk.json("approvals list");
+    assert_eq!(list["data"]["items"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn an_approval_is_void_when_the_world_moved() {
     let (_home, scene) = strict("");
     let asked = task(&scene, "Call");
