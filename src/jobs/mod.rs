@@ -29,6 +29,9 @@ use crate::ui::progress::Step;
 /// The first word of the commands for jobs.
 pub const GROUP: &str = "job";
 
+/// The command that ends a job: whoever may not call it ends no job by another name either.
+pub const CANCEL: [&str; 2] = [GROUP, "cancel"];
+
 /// How often whoever waits looks, once a job has lasted a while.
 const LOOK: Duration = Duration::from_secs(1);
 

@@ -130,12 +130,19 @@ impl Server {
         job.map(drop).map_err(refused)
     }
 
-    /// `tasks/cancel`
+    /// `tasks/cancel`: for whoever may call `job_cancel`.
     pub(super) async fn end_task(
         &self,
         id: &str,
         context: &RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
+        let grant = grant(context);
+        let cancel = self.permitted(&grant, &jobs::CANCEL);
+        if !cancel.is_some_and(|leaf| grant.covers(leaf)) {
+            let tool = tree::tool_name(&jobs::CANCEL);
+            let said = format!("only who may call the tool `{tool}` may end a task");
+            return Err(ErrorData::invalid_request(said, None));
+        }
         let (store, owner) = self.books(context).await.map_err(refused)?;
         let asked = jobs::ask_to_end(&store, Some(&owner), id).await;
         asked.map_err(refused)

@@ -98,6 +98,13 @@ async fn a_task_is_cancelled_and_others_know_nothing_of_it() {
     let house = House::start(home, SERVE).await;
     let task = said(&house, "tools/call", sync()).await["result"].take();
     let id = json!({ "taskId": task["taskId"] });
+    // Who may not call `job_cancel` does not get there by another name.
+    let reads = request(&house, "tasks/cancel", id.clone(), true);
+    let reads = reads.header("x-medtainer-read-only", "true").send().await;
+    let reads = whole(reads.unwrap()).await;
+    assert_eq!(reads["error"]["code"], -32600, "{reads}");
+    let status = said(&house, "tasks/get", id.clone()).await["result"]["status"].take();
+    assert_eq!(status, "working");
     let ack = said(&house, "tasks/cancel", id.clone()).await;
     assert_eq!(ack["result"]["resultType"], "complete", "{ack}");
     let mut status = Value::Null;

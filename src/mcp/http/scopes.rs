@@ -12,7 +12,9 @@ use serde::Deserialize;
 use super::admit::Door;
 use super::limits::{Limits, read};
 use super::run;
+use crate::jobs;
 use crate::mcp::grant::{Grant, Scope, Scopes};
+use crate::tree;
 
 #[derive(Deserialize)]
 struct Message {
@@ -68,6 +70,7 @@ pub(super) async fn suffice(
 enum Call<'a> {
     Tool(&'a str),
     Read,
+    End,
     Other,
 }
 
@@ -76,6 +79,7 @@ impl Call<'_> {
         match (message.method.as_str(), &message.params.name) {
             ("tools/call", Some(name)) => Call::Tool(name),
             ("resources/read" | "prompts/get" | "completion/complete", _) => Call::Read,
+            ("tasks/cancel", _) => Call::End,
             _ => Call::Other,
         }
     }
@@ -86,6 +90,7 @@ fn refused(door: &Door, grant: &Grant, call: Call<'_>, request: &Request) -> Opt
     let needed = match call {
         Call::Tool(name) => server.scope_of(grant, name)?,
         Call::Read => Scope::Read,
+        Call::End => server.scope_of(grant, &tree::tool_name(&jobs::CANCEL))?,
         Call::Other => return None,
     };
     if grant.scopes.has(needed) {
