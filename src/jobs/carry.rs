@@ -113,6 +113,7 @@ impl Jobs {
     }
 
     /// Writes a call down as a job of this process; its number in the audit trail is drawn if it was not.
+    /// A conflict where its owner has too many of them.
     ///
     /// The call may be drawing it at this moment: then it has to go on for this to end. It is told to end
     /// by `cancel`, and how far it is, `seen` knows.
@@ -132,7 +133,11 @@ impl Jobs {
         let open = async || -> Result<Job> {
             let mut conn = site.store.acquire().await?;
             let drawn = execution.get_or_try_init(|| audit::draw(&mut conn)).await?;
-            store::open(&mut conn, held, call, &site.me, *drawn).await?;
+            if !store::open(&mut conn, held, call, &site.me, *drawn).await? {
+                let at_once = store::AT_ONCE;
+                return Err(Error::conflict(format!("{at_once} jobs of this caller run already"))
+                    .hint("Wait for one with `job_wait` or end one with `job_cancel`, then call it again; `job_list` lists them."));
+            }
             super::found(&mut conn, None, &held.id.to_string(), false).await
         };
         let job = match open().await {

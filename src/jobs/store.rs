@@ -17,13 +17,17 @@ use crate::ui::progress::Step;
 /// How long an answer is kept after the end of its job, in seconds.
 pub const KEPT: u64 = 24 * 3_600;
 
+/// How many jobs of one owner may run at the same time.
+pub(super) const AT_ONCE: i64 = 16;
+
 /// So many processes may die of a job before nobody begins it anew.
 const DEATHS: i32 = 3;
 
 const OPEN: &str = "\
 insert into jobs (id, owner, principal, command, effect, repeatable, arguments, claim, claimed_by, lease_until,
                   execution_id)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp() + make_interval(secs => $10), $11)";
+select $1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp() + make_interval(secs => $10), $11
+ where (select count(*) from jobs where owner = $2 and state = 'running') < $12";
 
 const BEAT: &str = "\
 update jobs
@@ -293,18 +297,18 @@ impl Job {
     }
 }
 
-/// Writes a job down as this process's own.
+/// Writes a job down as this process's own; false where its owner has as many running as may be.
 pub(super) async fn open(
     conn: &mut PgConnection,
     held: Held,
     call: &Call,
     me: &Me,
     execution: i64,
-) -> Result<()> {
+) -> Result<bool> {
     let arguments = call
         .repeatable
         .then(|| Value::Object(call.arguments.clone()).to_string());
-    sqlx::query(OPEN)
+    let opened = sqlx::query(OPEN)
         .bind(held.id)
         .bind(&call.owner)
         .bind(&call.principal)
@@ -316,9 +320,10 @@ pub(super) async fn open(
         .bind(&me.name)
         .bind(me.lease.as_secs_f64())
         .bind(execution)
+        .bind(AT_ONCE)
         .execute(conn)
         .await?;
-    Ok(())
+    Ok(opened.rows_affected() > 0)
 }
 
 /// Says that its process lives, and how far it is; tells whether it is to end, or `None` where it was taken

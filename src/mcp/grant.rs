@@ -163,6 +163,20 @@ impl Grant {
         }
     }
 
+    /// An owner who may do nothing, and see nothing.
+    pub fn nothing(owner: &str) -> Grant {
+        Grant {
+            principal: None,
+            owner: owner.to_owned(),
+            scopes: Scopes::NONE,
+            can_step_up: false,
+            businesses: Some(BTreeSet::new()),
+            business: None,
+            tools: Vec::new(),
+            masked: Classes::ALL,
+        }
+    }
+
     /// Whether the command at `path` is within its bounds, a missing scope aside that can be asked for.
     pub fn permits(&self, path: &[&str], leaf: &Leaf) -> bool {
         let scope = Scope::of(leaf.effect);
@@ -189,6 +203,11 @@ impl Grant {
             self.can_step_up = false;
         }
         Ok(self)
+    }
+
+    /// Whether a business that some server plays is within its bounds.
+    pub fn reaches(&self, business: &Business) -> bool {
+        self.reach(business).contains(business)
     }
 
     /// The businesses within its bounds, as this server plays them.

@@ -13,15 +13,16 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Server;
 use super::grant::Grant;
 use super::result::{self, Form};
+use super::{Server, keys, oauth};
 use crate::answer::{self, Answer, Metadata};
 use crate::command::{Effect, Pace};
 use crate::context::Invocation;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::jobs::{self, Call, Job, Runs, Seen, Shown, Started, Work};
 use crate::part::Part;
+use crate::runner;
 use crate::store::Business;
 use crate::tree::{self, Leaf};
 use crate::ui::person::{Person, Question, Reply};
@@ -182,7 +183,13 @@ impl Server {
         };
         // Before it begins, so that nothing it does is without its row, whatever becomes of this process.
         let opened = match leaf.pace {
-            Pace::Long => self.open(&business, &job, &execution, &seen, &cancel).await,
+            Pace::Long => match self.open(&business, &job, &execution, &seen, &cancel).await {
+                Ok(opened) => opened,
+                Err(full) => {
+                    let answer = runner::refuse(&self.0.app, path, leaf, given, full, call);
+                    return Outcome::Answered(answer.await);
+                }
+            },
             Pace::Prompt | Pace::AsTold => None,
         };
         let mut work = self.clone().perform(path.to_vec(), given, call).boxed();
@@ -210,8 +217,11 @@ impl Server {
                 tokio::pin!(opening);
                 tokio::select! {
                     biased;
-                    answer = &mut work => return answered(answer, opening.await).await,
-                    opened = &mut opening => opened,
+                    answer = &mut work => {
+                        return answered(answer, opening.await.ok().flatten()).await;
+                    }
+                    // It is under way: where there are too many jobs, its caller waits for it.
+                    opened = &mut opening => opened.ok().flatten(),
                 }
             }
         };
@@ -256,6 +266,7 @@ impl Server {
         Duration::from_secs(self.0.app.seconds(variable, usual))
     }
 
+    /// None where it cannot be written down; an error where its owner has too many jobs.
     async fn open(
         &self,
         business: &Business,
@@ -263,13 +274,14 @@ impl Server {
         execution: &OnceCell<i64>,
         seen: &Arc<Seen>,
         cancel: &CancellationToken,
-    ) -> Option<(Started, Job)> {
+    ) -> Result<Option<(Started, Job)>> {
         let opened = self.0.jobs.open(business, job, execution, seen, cancel);
         match opened.await {
-            Ok(opened) => Some(opened),
+            Ok(opened) => Ok(Some(opened)),
+            Err(error) if error.kind() == Kind::Conflict => Err(error),
             Err(error) => {
                 tracing::warn!(%error, "a call could not be written down as a job");
-                None
+                Ok(None)
             }
         }
     }
@@ -296,12 +308,39 @@ async fn answered(answer: Answer, opened: Option<(Started, Job)>) -> Outcome {
 impl Runs for Server {
     fn run(&self, business: Business, work: Work) -> BoxFuture<'static, Answer> {
         let server = self.clone();
-        let grant = Grant {
-            principal: work.principal,
-            owner: work.owner,
-            business: Some(business),
-            ..Grant::local()
+        async move { server.begin_anew(business, work).await }.boxed()
+    }
+}
+
+impl Server {
+    /// Runs the command of a job that was taken over, for its owner as far as they may call it now.
+    async fn begin_anew(self, business: Business, work: Work) -> Answer {
+        let words: Vec<_> = work.command.iter().map(String::as_str).collect();
+        let name = tree::tool_name(&words);
+        let found = self.0.by_name.get(&name).map(|index| &self.0.paths[*index]);
+        let found = found.and_then(|path| Some((path, self.0.tree.leaf(path)?)));
+        let refused = |error| Answer {
+            outcome: Err(error),
+            metadata: Metadata {
+                business: business.to_string(),
+                execution_id: Some(work.execution),
+                ..Metadata::default()
+            },
         };
+        let Some((path, leaf)) = found else {
+            return refused(Error::internal(format!(
+                "another version of {} began `{}`, and this one has no such command",
+                self.0.app.product.name,
+                work.command.join(" ")
+            )));
+        };
+        let mut grant = match self.standing(&work.owner).await {
+            Ok(grant) => grant,
+            Err(error) => return refused(error),
+        };
+        let may = grant.covers(leaf) && grant.permits(path, leaf) && grant.reaches(&business);
+        grant.principal = work.principal;
+        grant.business = Some(business);
         let call = Invocation {
             execution: Some(Arc::new(OnceCell::new_with(Some(work.execution)))),
             cancel: work.cancel,
@@ -309,30 +348,27 @@ impl Runs for Server {
                 room: Some(Form::Structured.room()),
                 ..Part::default()
             },
-            ..server.invocation(&grant, work.watcher)
+            ..self.invocation(&grant, work.watcher)
         };
-        async move {
-            let words: Vec<_> = work.command.iter().map(String::as_str).collect();
-            let name = tree::tool_name(&words);
-            match server.0.by_name.get(&name) {
-                Some(&index) => {
-                    let path = server.0.paths[index].clone();
-                    server.perform(path, work.arguments, call).await
-                }
-                None => Answer {
-                    outcome: Err(Error::internal(format!(
-                        "another version of {} began `{}`, and this one has no such command",
-                        server.0.app.product.name,
-                        words.join(" ")
-                    ))),
-                    metadata: Metadata {
-                        business: call.business.to_string(),
-                        ..Metadata::default()
-                    },
-                },
-            }
+        if may {
+            return self.run(path, leaf, work.arguments, call).await;
         }
-        .boxed()
+        let error = Error::refused("the key or the login that began this may not do it any more")
+            .hint("Call it again with one that may; `medtainer mcp keys list` and `medtainer mcp clients list` show them.");
+        runner::refuse(&self.0.app, path, leaf, work.arguments, error, call).await
+    }
+
+    /// The most that an owner of jobs may do now: nothing where their key or login is not valid any more.
+    async fn standing(&self, owner: &str) -> Result<Grant> {
+        let app = &self.0.app;
+        let local = Grant::local();
+        let found = match owner.split_once(':') {
+            None if owner == local.owner => Some(local),
+            Some(("key", name)) => keys::named(app, name).await?,
+            Some(("oauth", consent)) => oauth::consented(app, consent).await?,
+            _ => None,
+        };
+        Ok(found.unwrap_or_else(|| Grant::nothing(owner)))
     }
 }
 

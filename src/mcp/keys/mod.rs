@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::grant::{Grant, Scope, Scopes};
 use super::toolset::Toolset;
+use crate::app::App;
 use crate::error::{Error, Result};
 use crate::privacy::{Class, Classes};
 use crate::store::Business;
@@ -47,12 +48,18 @@ select name, businesses, tools, effect, masked, rate, rate_seconds,
     extract(epoch from expires_at - now())::double precision as seconds_left
 from found";
 
+const NAMED: &str = "\
+select name, businesses, tools, effect, masked, rate, rate_seconds,
+    extract(epoch from expires_at - now())::double precision as seconds_left
+from api_keys where name = $1 and revoked_at is null and (expires_at is null or expires_at > now())";
+
 /// Every statement here, for the test that describes them all.
 pub const STATEMENTS: &[(&str, &str)] = &[
     ("keys::CREATE", CREATE),
     ("keys::LIST", LIST),
     ("keys::REVOKE", REVOKE),
     ("keys::CHECK", CHECK),
+    ("keys::NAMED", NAMED),
     ("keys::TAKE", rate::TAKE),
 ];
 
@@ -242,6 +249,17 @@ async fn check(conn: &mut PgConnection, hash: &[u8]) -> Result<Option<Found>> {
         .await?)
 }
 
+/// The most whoever has the valid key of this name may do: a name is given once.
+pub(super) async fn named(app: &App, name: &str) -> Result<Option<Grant>> {
+    let desk = app.desk(&Business::default()).await?;
+    let mut conn = desk.store.acquire().await?;
+    let found: Option<Found> = sqlx::query_as(NAMED)
+        .bind(name)
+        .fetch_optional(&mut *conn)
+        .await?;
+    Ok(found.as_ref().map(Found::grant))
+}
+
 impl Found {
     /// The most whoever shows it may do.
     fn grant(&self) -> Grant {
@@ -253,9 +271,10 @@ impl Found {
             owner: format!("key:{}", self.name),
             scopes: Worst::scopes(self.bounds.effect.as_deref()),
             businesses: businesses.map(|names| names.iter().cloned().collect::<BTreeSet<_>>()),
+            business: None,
+            can_step_up: false,
             tools: tools.collect(),
             masked: self.bounds.masked(),
-            ..Grant::local()
         }
     }
 }

@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::http::{Extensions, HeaderMap, StatusCode};
 use axum::routing::{get, post};
+use uuid::Uuid;
 
 use self::client::{Client, Kind};
 use self::documents::Documents;
@@ -44,6 +45,7 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::mcp::grant::{Grant, Scopes};
 use crate::mcp::http::ClientAddress;
+use crate::privacy::Classes;
 use crate::values::Span;
 
 /// Every statement of the authorization server, for the test that describes them all.
@@ -196,12 +198,9 @@ impl OAuth {
         }
         let audiences = self.0.site.audiences();
         let found = store::check(&self.0.app, &secrets::hash(token), &audiences).await?;
-        Ok(found.map(|found| Grant {
-            principal: Some(format!("{} (oauth)", found.name)),
-            owner: format!("oauth:{}", found.id),
-            scopes: scope::known(&found.scopes).and(scope::known(&found.allowed)),
-            can_step_up: true,
-            ..Grant::local()
+        Ok(found.map(|found| {
+            let scopes = scope::known(&found.scopes).and(scope::known(&found.allowed));
+            allowed(found.id, &found.name, scopes)
         }))
     }
 
@@ -241,6 +240,28 @@ impl OAuth {
             .find(|known| *known == path)
             .unwrap_or(site::RESOURCES[0]);
         format!("{issuer}/.well-known/oauth-protected-resource{path}")
+    }
+}
+
+/// What a consent allows, as long as it is in force and somebody is logged in with it.
+pub(super) async fn consented(app: &App, consent: &str) -> Result<Option<Grant>> {
+    let Ok(consent) = consent.parse() else {
+        return Ok(None);
+    };
+    let found = store::holder(app, consent).await?;
+    Ok(found.map(|(name, scopes)| allowed(consent, &name, scope::known(&scopes))))
+}
+
+fn allowed(consent: Uuid, name: &str, scopes: Scopes) -> Grant {
+    Grant {
+        principal: Some(format!("{name} (oauth)")),
+        owner: format!("oauth:{consent}"),
+        scopes,
+        can_step_up: true,
+        businesses: None,
+        business: None,
+        tools: Vec::new(),
+        masked: Classes::default(),
     }
 }
 

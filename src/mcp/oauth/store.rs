@@ -81,6 +81,12 @@ used as (
     update oauth_consents k set used_at = now() from found f
      where k.id = f.id and (f.used_at is null or f.used_at < now() - interval '1 minute'))
 select id, name, scopes, allowed from found";
+const HOLDER: &str = "\
+select c.name, k.scopes
+  from oauth_consents k
+  join oauth_clients c on c.id = k.client_id
+ where k.id = $1 and k.revoked_at is null
+   and exists (select from oauth_families f where f.consent_id = k.id and f.ended_at is null)";
 const TOKEN: &str = "\
 select t.kind, t.family_id, k.client_id
   from oauth_tokens t
@@ -151,6 +157,7 @@ pub(super) const STATEMENTS: &[(&str, &str)] = &[
     ("oauth::REPLACE", REPLACE),
     ("oauth::LEFT", LEFT),
     ("oauth::CHECK", CHECK),
+    ("oauth::HOLDER", HOLDER),
     ("oauth::TOKEN", TOKEN),
     ("oauth::DROP_TOKEN", DROP_TOKEN),
     ("oauth::LIST", LIST),
@@ -450,6 +457,16 @@ pub async fn check(app: &App, hash: &[u8], audiences: &[String]) -> Result<Optio
         done => return done,
     }
     find().await
+}
+
+/// Whose a consent is and what it allows, where it is in force and a login of it has not ended.
+pub async fn holder(app: &App, consent: Uuid) -> Result<Option<(String, Vec<String>)>> {
+    let desk = app.desk(&Business::default()).await?;
+    let mut conn = desk.store.acquire().await?;
+    Ok(sqlx::query_as(HOLDER)
+        .bind(consent)
+        .fetch_optional(&mut *conn)
+        .await?)
 }
 
 /// The kind of a token, its family and whose it is.
