@@ -1,6 +1,8 @@
 //! What no log and no table may hold.
 
-use super::browser::{Browser, Client, at, call, home, log_in, logged, passphrase, tokens};
+use std::time::{Duration, Instant};
+
+use super::browser::{Browser, Client, at, call, home, house, log_in, logged, passphrase, tokens};
 
 #[tokio::test]
 async fn no_log_line_and_no_row_holds_a_secret() {
@@ -66,5 +68,20 @@ async fn no_log_line_and_no_row_holds_a_secret() {
     for secret in secrets {
         assert!(!log.contains(&secret), "a log line holds {secret}");
         assert!(!tables.contains(&secret), "a row holds {secret}");
+    }
+}
+
+#[tokio::test]
+async fn the_owner_sees_who_guesses_without_asking_for_a_log() {
+    let house = house().await;
+    let client = Client::registered(&house).await;
+    let mut browser = Browser::new();
+    let page = browser.open(&client.link(&house)).await;
+    let wrong = super::browser::random();
+    browser.submit(&page, &page.form(&wrong)).await;
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !house.served.log().contains("a wrong passphrase was typed") {
+        assert!(Instant::now() < deadline, "{}", house.served.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
