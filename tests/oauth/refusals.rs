@@ -503,3 +503,23 @@ async fn what_the_owner_takes_back_is_taken_from_earlier_logins_too() {
         invalid_grant()
     );
 }
+
+#[tokio::test]
+async fn nobody_is_led_to_a_strangers_address_before_the_owner_was_asked() {
+    let house = house().await;
+    let redirect = "https://client.example/cb";
+    let body = json!({ "client_name": "Stranger", "redirect_uris": [redirect] });
+    let register = house.http.post(at(&house, "/register")).json(&body);
+    let made: Value = register.send().await.unwrap().json().await.unwrap();
+    let client = Client::new(made["client_id"].as_str().unwrap(), redirect);
+    let mut asked = client.asks(&house);
+    asked.insert("response_type".into(), "x".into());
+    let page = Browser::new().open(&link(&house, &asked)).await;
+    assert_eq!(page.status, 400);
+    assert!(!page.headers.contains_key("location"));
+    let answer = "href=\"https://client.example/cb?error=unsupported_response_type";
+    assert!(page.html.contains(answer), "{}", page.html);
+    client.code(&house, &mut Browser::new()).await;
+    let page = Browser::new().open(&link(&house, &asked)).await;
+    assert!(page.location().as_str().starts_with(redirect));
+}

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::Utc;
 use reqwest::Url;
 
-use super::client::Client;
+use super::client::{Client, Kind};
 use super::form::Params;
 use super::page::{Choice, Consent, Notice};
 use super::passphrase::{self, Guesser, Owner, Wait};
@@ -105,6 +105,18 @@ fn back(url: &Url, state: Option<&str>, issuer: &str, answer: &[(&str, &str)]) -
     redirect::with(url, &answer.iter().copied().chain(rest).collect::<Vec<_>>())
 }
 
+/// Whether a browser may be led to a client's address before a person was asked. Anybody can register
+/// any address, and our name is not to lend itself to a link there.
+async fn is_trusted(oauth: &OAuth, client: &Client, url: &Url) -> Result<bool> {
+    if client.kind == Kind::Given || redirect::is_local(url) {
+        return Ok(true);
+    }
+    let mut tx = store::begin(&oauth.0.app).await?;
+    let consented = store::consented(&mut tx, &client.id).await?;
+    tx.commit().await?;
+    Ok(consented.is_some())
+}
+
 /// Understands a request for access.
 async fn examine(oauth: &OAuth, headers: &HeaderMap, params: &Params) -> Result<Asked, Stop> {
     let issuer = oauth.0.site.issuer(headers);
@@ -132,9 +144,15 @@ async fn examine(oauth: &OAuth, headers: &HeaderMap, params: &Params) -> Result<
         ));
     };
     let state = params.get("state");
+    let is_trusted = is_trusted(oauth, &client, &url).await?;
     let refuse = |code: &str, why: &str| {
         let answer = [("error", code), ("error_description", why)];
-        Stop::Back(back(&url, state, &issuer, &answer))
+        let location = back(&url, state, &issuer, &answer);
+        if is_trusted {
+            return Stop::Back(location);
+        }
+        let host = url.host_str().unwrap_or_default();
+        Stop::Page(Notice::leads_away(host, location))
     };
     if params.repeated().is_some() || !params.is_plain() {
         return Err(refuse(

@@ -113,6 +113,7 @@ pub struct Notice {
     title: String,
     text: String,
     command: Option<String>,
+    link: Option<String>,
     wait: Option<u64>,
 }
 
@@ -125,6 +126,7 @@ impl Notice {
             title: title.to_owned(),
             text: text.to_owned(),
             command: None,
+            link: None,
             wait: None,
         }
     }
@@ -149,6 +151,20 @@ impl Notice {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "There is no passphrase yet",
                 "Access is allowed with a passphrase that only you know. Set it on the machine where medtainer runs, then load this page again:",
+            )
+        }
+    }
+
+    /// For somebody whom a program never allowed here sent with a request that cannot be granted.
+    pub fn leads_away(host: &str, location: String) -> Notice {
+        Notice {
+            link: Some(location),
+            ..Notice::new(
+                StatusCode::BAD_REQUEST,
+                "The program asks for what cannot be allowed",
+                &format!(
+                    "Nothing was allowed. If you came from {host}, you can go back there. If you do not know it, close this page: somebody may have sent you a bad link."
+                ),
             )
         }
     }
