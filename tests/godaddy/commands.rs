@@ -65,7 +65,9 @@ async fn one_domain_by_any_spelling() {
         let one = json_of(&desk, &format!("godaddy domain {spelling}")).await;
         assert_eq!(one["data"]["id"], "xn--tischlerei-mnchen-e3b.de");
         assert_eq!(one["data"]["shown"], "tischlerei-münchen.de");
-        assert_eq!(one["data"]["days_left"], 300);
+        // 300 days from today at 17:00 UTC.
+        let days = one["data"]["days_left"].as_i64();
+        assert!(matches!(days, Some(299 | 300)), "{days:?}");
     }
     let text = run(&desk, "godaddy domain harborpine.com --json").await.out;
     for private in ["sandbox-auth", "rosalind", "contact"] {
