@@ -114,15 +114,17 @@ async fn measure(scene: &Scene, calls: usize) {
             .expect("a setting");
         let mut forms = [const { Vec::new() }; 3];
         let mut costs = [const { Vec::new() }; 3];
+        let mut slowest = [const { Vec::new() }; 3];
         let mut trail = [const { Vec::new() }; 3];
         for _ in 0..ROUNDS {
             for (place, form) in [Form::Product, Form::Alone, Form::Bare]
                 .into_iter()
                 .enumerate()
             {
-                let (rate, cost) = served(scene, form, calls).await;
+                let (rate, cost, p95) = served(scene, form, calls).await;
                 forms[place].push(rate);
                 costs[place].push(cost);
+                slowest[place].push(p95);
             }
             trail[0].push(recording(&grouped, calls * 2).await);
             trail[1].push(recording(&alone, calls * 2).await);
@@ -137,6 +139,7 @@ async fn measure(scene: &Scene, calls: usize) {
         };
         let (by_alone, by_bare) = (ratio(&forms, 1), ratio(&forms, 2));
         let (by_sixteen, by_one) = (ratio(&trail, 1), ratio(&trail, 2));
+        let late_by = ratio(&slowest, 2);
         let [product, alone, bare] = forms.map(median);
         let costs = costs.map(median);
         println!("      {disk}");
@@ -171,6 +174,12 @@ async fn measure(scene: &Scene, calls: usize) {
             bound,
         );
         figure("calls over MCP, times a bare handler's", by_bare, "", bound);
+        figure(
+            "p95 of a call over MCP, times a bare handler's",
+            late_by,
+            "",
+            Bound::AtMost(2.0),
+        );
     }
     let rows: i64 = sqlx::query_scalar("select count(*) from tool_executions where caller = 'mcp'")
         .fetch_one(&pool)
@@ -180,8 +189,8 @@ async fn measure(scene: &Scene, calls: usize) {
 }
 
 /// Starts a server, warms it and measures it: calls in a second, and milliseconds of processor time that
-/// a call costs the server.
-async fn served(scene: &Scene, form: Form, calls: usize) -> (f64, f64) {
+/// a call costs the server; and the milliseconds within which 95 of 100 were answered.
+async fn served(scene: &Scene, form: Form, calls: usize) -> (f64, f64, f64) {
     let mut command = match form {
         Form::Product => scene.medtainer(&["mcp", "serve", "--listen", "127.0.0.1:0", "--quiet"]),
         Form::Alone | Form::Bare => {
@@ -200,11 +209,11 @@ async fn served(scene: &Scene, form: Form, calls: usize) -> (f64, f64) {
     let url = line["mcp"].as_str().expect("its address").to_owned();
     over_http(&url, calls / 4).await;
     let before = processor_time(&server);
-    let rate = over_http(&url, calls).await;
+    let (rate, p95) = over_http(&url, calls).await;
     let cost = (processor_time(&server) - before) * 1_000.0 / calls as f64;
     server.kill().ok();
     server.wait().ok();
-    (rate, cost)
+    (rate, cost, p95)
 }
 
 /// Seconds of processor time of a process.
@@ -242,7 +251,9 @@ async fn rate<F: Future<Output = ()> + Send + 'static>(
 
 /// The same question over and over on connections that stay open, by a client that does next to nothing:
 /// it shares the processors with what is measured.
-async fn over_http(url: &str, calls: usize) -> f64 {
+///
+/// Tells the calls in a second, and within how many milliseconds 95 of 100 were answered.
+async fn over_http(url: &str, calls: usize) -> (f64, f64) {
     let (address, path) = url
         .strip_prefix("http://")
         .and_then(|rest| rest.split_once('/'))
@@ -252,7 +263,7 @@ async fn over_http(url: &str, calls: usize) -> f64 {
     .to_string();
     let request = format!(
         "POST /{path} HTTP/1.1\r\nhost: {address}\r\naccept: application/json, text/event-stream\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+         mcp-protocol-version: 2025-11-25\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     let mut clients = Vec::new();
@@ -266,16 +277,23 @@ async fn over_http(url: &str, calls: usize) -> f64 {
         let request = request.clone();
         tokio::spawn(async move {
             let mut answer = Vec::with_capacity(64 * 1024);
+            let mut times = Vec::with_capacity(calls / CALLERS);
             for _ in 0..calls / CALLERS {
+                let asked = Instant::now();
                 stream.write_all(request.as_bytes()).await.expect("sent");
                 read_answer(&mut stream, &mut answer).await;
+                times.push(asked.elapsed());
             }
+            times
         })
     });
+    let mut times = Vec::with_capacity(calls);
     for caller in callers.collect::<Vec<_>>() {
-        caller.await.expect("a caller");
+        times.extend(caller.await.expect("a caller"));
     }
-    (calls / CALLERS * CALLERS) as f64 / start.elapsed().as_secs_f64()
+    let rate = times.len() as f64 / start.elapsed().as_secs_f64();
+    times.sort_unstable();
+    (rate, times[times.len() * 95 / 100].as_secs_f64() * 1_000.0)
 }
 
 /// Reads one answer to its end; it has to be a good one, with the row of its call.
