@@ -23,9 +23,10 @@ async fn tour(house: &House, command: Command, version: &str) {
     assert_eq!(said["tools"], json!(listed), "the client hides none");
     assert_eq!(said["fetched"], 1206, "{said}");
     let progress: Vec<f64> = serde_json::from_value(said["progress"].clone()).unwrap();
-    // The last step comes with the result, and some clients have let go of the call by then.
+    // Of steps that follow fast only the newest is sent, and the last comes with the result, when some
+    // clients have let go of the call: that it is sent is tested where the bytes are looked at.
     assert!(
-        progress.is_sorted_by(|a, b| a < b) && progress.last() >= Some(&1000.0),
+        progress.is_sorted_by(|a, b| a < b) && progress.last().is_some_and(|last| *last <= 1206.0),
         "{progress:?}"
     );
     assert_eq!(said["items"].as_array().map(Vec::len), Some(2), "{said}");
