@@ -23,8 +23,6 @@ use crate::context::{Context, Invocation};
 use crate::env::Env;
 use crate::error::{Error, Kind, Result};
 use crate::output::View;
-use crate::part::Part;
-use crate::privacy::Classes;
 use crate::runner;
 use crate::schema;
 use crate::store::audit::Caller;
@@ -100,19 +98,16 @@ impl Host {
         } else {
             Arc::new(Nobody)
         };
+        let caller = if self.is_interactive() {
+            Caller::Terminal
+        } else {
+            Caller::Script
+        };
+        let business = self
+            .app
+            .business(self.options.business.as_deref(), self.options.sandbox)?;
         Ok(Invocation {
-            caller: if self.is_interactive() {
-                Caller::Terminal
-            } else {
-                Caller::Script
-            },
-            principal: None,
-            masked: Classes::default(),
-            business: self
-                .app
-                .business(self.options.business.as_deref(), self.options.sandbox)?,
             answer: self.options.answer.clone(),
-            part: Part::default(),
             timeout: self.options.timeout.map(|span| span.duration()),
             strict: self.options.strict,
             write: self.options.write,
@@ -120,11 +115,8 @@ impl Host {
             person: self
                 .is_interactive()
                 .then(|| Arc::new(crate::ui::person::AtTerminal) as Arc<dyn Person>),
-            chosen: None,
-            owner: None,
-            execution: None,
             watcher,
-            cancel: self.cancel.clone(),
+            ..Invocation::new(caller, business, self.cancel.clone())
         })
     }
 }

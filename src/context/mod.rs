@@ -30,7 +30,7 @@ use crate::privacy::{Class, Classes};
 use crate::store::audit::{self, Caller, Execution};
 use crate::store::{Business, Store};
 use crate::ui::person::Person;
-use crate::ui::progress::{Step, Watcher};
+use crate::ui::progress::{Nobody, Step, Watcher};
 use crate::when::Zone;
 
 /// How a command is called, besides its arguments.
@@ -68,6 +68,30 @@ pub struct Invocation {
     pub watcher: Arc<dyn Watcher>,
     /// Ends it early.
     pub cancel: CancellationToken,
+}
+
+impl Invocation {
+    /// A call with nothing said about it, that nobody watches and nobody can be asked about.
+    pub fn new(caller: Caller, business: Business, cancel: CancellationToken) -> Self {
+        Invocation {
+            caller,
+            principal: None,
+            masked: Classes::default(),
+            business,
+            answer: AnswerOptions::default(),
+            part: Part::default(),
+            timeout: None,
+            strict: false,
+            write: WriteOptions::default(),
+            yes: false,
+            person: None,
+            chosen: None,
+            owner: None,
+            execution: None,
+            watcher: Arc::new(Nobody),
+            cancel,
+        }
+    }
 }
 
 /// What one call works with.

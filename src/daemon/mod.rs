@@ -29,14 +29,10 @@ pub use self::store::{now, register};
 pub const STATEMENTS: &[&[(&str, &str)]] = &[store::STATEMENTS, report::STATEMENTS];
 
 use crate::app::App;
-use crate::cli::options::{AnswerOptions, WriteOptions};
 use crate::context::Invocation;
 use crate::error::{Error, Kind, Result};
-use crate::part::Part;
-use crate::privacy::Classes;
 use crate::store::Business;
 use crate::store::audit::{self, Caller};
-use crate::ui::progress::Nobody;
 
 /// Tells whoever watches, in a line.
 pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
@@ -74,24 +70,7 @@ pub async fn serve(
     say: Say,
 ) -> Result<()> {
     let pool = app.desk(&business).await?.store.pool().clone();
-    let invocation = Invocation {
-        caller: Caller::Schedule,
-        principal: None,
-        masked: Classes::default(),
-        business,
-        answer: AnswerOptions::default(),
-        part: Part::default(),
-        timeout: None,
-        strict: false,
-        write: WriteOptions::default(),
-        yes: false,
-        person: None,
-        chosen: None,
-        owner: None,
-        execution: None,
-        watcher: Arc::new(Nobody),
-        cancel: cancel.clone(),
-    };
+    let invocation = Invocation::new(Caller::Schedule, business, cancel.clone());
     let every = app.seconds("MEDTAINER_TICK", EVERY).clamp(1, 30);
     let tick = Arc::new(Notify::new());
     let mut ticker = ticker(every, tick.clone()).await?;

@@ -48,7 +48,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::answer::Answer;
 use crate::app::App;
-use crate::cli::options::{AnswerOptions, WriteOptions};
+use crate::cli::options::AnswerOptions;
 use crate::context::Invocation;
 use crate::error::{Error, Result};
 use crate::jobs::Jobs;
@@ -202,23 +202,13 @@ impl Server {
 
     /// How whoever has this grant calls a command.
     fn invocation(&self, grant: &Grant, watcher: Arc<dyn Watcher>) -> Invocation {
+        let (business, cancel) = (self.business(grant), self.0.ending.child_token());
         Invocation {
-            caller: Caller::Mcp,
             principal: grant.principal.clone(),
             masked: grant.masked,
-            business: self.business(grant),
-            answer: AnswerOptions::default(),
-            part: Part::default(),
-            timeout: None,
-            strict: false,
-            write: WriteOptions::default(),
-            yes: false,
-            person: None,
-            chosen: None,
             owner: Some(grant.owner.clone()),
-            execution: None,
             watcher,
-            cancel: self.0.ending.child_token(),
+            ..Invocation::new(Caller::Mcp, business, cancel)
         }
     }
 
