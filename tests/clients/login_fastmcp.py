@@ -16,7 +16,8 @@ class Counted(OAuth):
 
 
 async def main():
-    owner = Counted(login.URL)
+    words = dict(zip(("client_id", "client_secret"), login.CLIENT)) if len(login.CLIENT) == 2 else {}
+    owner = Counted(login.URL, client_metadata_url=login.DOCUMENT, **words)
     async with Client(login.URL, auth=owner) as client:
         async def call(name, arguments):
             return (await client.call_tool(name, arguments)).structured_content

@@ -1,9 +1,9 @@
-// Logs in with the TypeScript SDKs: node login_typescript.mjs old|new URL OWNER; what it is told and
-// what it answers are as in login.py.
+// Logs in with the TypeScript SDKs: node login_typescript.mjs old|new URL OWNER [DOCUMENT | ID SECRET];
+// what it is told and what it answers are as in login.py.
 import { execFileSync } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
-const [, , line, url, owner] = process.argv;
+const [, , line, url, owner, ...known] = process.argv;
 const { Client, StreamableHTTPClientTransport, UnauthorizedError } = line === 'new'
   ? await import('@modelcontextprotocol/client')
   : {
@@ -14,10 +14,12 @@ const { Client, StreamableHTTPClientTransport, UnauthorizedError } = line === 'n
 
 const redirectUrl = 'http://localhost:8766/callback';
 const kept = {};
+if (known.length === 2) kept.client = { client_id: known[0], client_secret: known[1] };
 let asked = 0;
 let answer;
 const provider = {
   redirectUrl,
+  clientMetadataUrl: known.length === 1 ? known[0] : undefined,
   clientMetadata: { client_name: `TypeScript tests, ${line}`, redirect_uris: [redirectUrl], token_endpoint_auth_method: 'none' },
   clientInformation: () => kept.client,
   saveClientInformation: (client) => { kept.client = client; },

@@ -1,5 +1,6 @@
 //! Clients that other people wrote, at pinned versions, over every transport they have.
 
+mod between;
 mod logins;
 mod owner;
 mod page;

@@ -1,0 +1,277 @@
+//! Programs: the MCP Inspector, mcp-remote and Claude Code.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::super::{at, report, said, with};
+use super::{DOCUMENT, Guarded, TTL};
+use crate::registry::Npm;
+
+const LIST: &[&str] = &["--method", "tools/list"];
+const READ: &[&str] = &["--method", "tools/call", "--tool-name", "ghl_contacts"];
+const WRITE: &[&str] = &["--method", "tools/call", "--tool-name", "ghl_sync"];
+
+/// The words by which a program is known.
+type Way = Vec<String>;
+
+fn way(words: &[&str]) -> Way {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// A port that is free just now.
+fn free() -> String {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port().to_string()
+}
+
+/// Three of a program at one server, each with a home of its own and known in another way, the last of
+/// them by this id: they log in and list, call when their tokens have ended, and again after a restart.
+async fn lasting(
+    guarded: Guarded,
+    ways: [Way; 3],
+    id: &str,
+    program: impl Fn(&Guarded, &Way, &[&str]) -> Command,
+) -> Guarded {
+    let users = ways.map(|way| (tempfile::tempdir().unwrap(), way));
+    let all = async |guarded: &Guarded, what: &[&str]| {
+        let runs = users.iter().map(async |(home, way)| {
+            let command = guarded.owner.before(program(guarded, way, what));
+            report(at(home.path(), command)).await["result"].take()
+        });
+        join_all(runs).await
+    };
+    let call = async |guarded: &Guarded, what: &[&str]| {
+        for called in all(guarded, what).await {
+            assert_eq!(called["structuredContent"]["status"], "success", "{called}");
+        }
+    };
+    for listed in all(&guarded, LIST).await {
+        assert!(listed["tools"].as_array().unwrap().len() > 10, "{listed}");
+    }
+    call(&guarded, READ).await;
+    tokio::time::sleep(TTL + Duration::from_secs(1)).await;
+    call(&guarded, READ).await;
+    guarded.refreshed(&[DOCUMENT, id], 1);
+    let guarded = guarded.restart().await;
+    tokio::time::sleep(TTL).await;
+    call(&guarded, READ).await;
+    assert_eq!(guarded.consents(), []);
+    call(&guarded, WRITE).await;
+    guarded.refreshed(&[DOCUMENT, id], 1);
+    guarded
+}
+
+fn inspector(npm: &Npm) -> Command {
+    let mut command = with(npm.command("mcp-inspector"), &["--cli", "--format", "json"]);
+    command
+        .env("MCP_INSPECTOR_SECRET_STORE", "file")
+        .env("MCP_AUTO_OPEN_ENABLED", "true");
+    command
+}
+
+/// Where it listens for the answer; by itself always at the same port, so that no two could do it.
+fn callback() -> String {
+    format!("http://127.0.0.1:{}/callback", free())
+}
+
+#[tokio::test]
+async fn inspector_lasts() {
+    let Some(npm) = Npm::installed() else { return };
+    let guarded = Guarded::new(&npm).await;
+    let (id, secret) = guarded.by_hand("http://127.0.0.1/callback").await;
+    let ways = [
+        way(&[]),
+        way(&["--client-metadata-url", DOCUMENT]),
+        way(&["--client-id", &id, "--client-secret", &secret]),
+    ];
+    let guarded = lasting(guarded, ways, &id, |guarded, way, what| {
+        let mut command = with(inspector(&npm), &[&guarded.url, "--transport", "http"]);
+        command.args(["--callback-url", &callback()]);
+        if what != LIST {
+            command.arg("--stored-auth-only");
+        }
+        command.args(way);
+        with(command, what)
+    });
+    let guarded = guarded.await;
+    // It asked for every scope at once.
+    assert_eq!(guarded.consents(), []);
+}
+
+/// It asks whoever runs it first.
+#[tokio::test]
+async fn inspector_asks_for_more() {
+    let Some(npm) = Npm::installed() else { return };
+    let guarded = Guarded::new(&npm).await;
+    let home = tempfile::tempdir().unwrap();
+    let server =
+        json!({ "type": "streamable-http", "url": guarded.url, "oauth": { "scopes": "read" } });
+    let config = json!({ "mcpServers": { "house": server } }).to_string();
+    std::fs::write(home.path().join("config.json"), config).unwrap();
+    for (what, answer, asked) in [(READ, "", "read"), (WRITE, "n", ""), (WRITE, "y", "write")] {
+        let before = guarded.consents().len();
+        let program = inspector(&npm);
+        // Whoever runs it says so on its standard input.
+        let mut command = Command::new("sh");
+        command.args(["-c", "answer=$1; shift; echo \"$answer\" | \"$@\"", "sh"]);
+        command.arg(answer).arg(program.get_program());
+        command.args(program.get_args());
+        for (name, value) in program.get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        command.args(["--config", "config.json", "--server", "house"]);
+        command.args(["--callback-url", &callback()]).args(what);
+        let command = guarded.owner.before(at(home.path(), command));
+        if answer == "n" {
+            let refused = tokio::process::Command::from(command).output().await;
+            assert!(!refused.unwrap().status.success());
+        } else {
+            let called = report(command).await;
+            let status = &called["result"]["structuredContent"]["status"];
+            assert_eq!(status, "success", "{called}");
+        }
+        let consents = guarded.consents();
+        let asked_now = &consents[before..];
+        assert_eq!(asked_now.is_empty(), asked.is_empty(), "{asked_now:?}");
+        for (_, scopes) in asked_now {
+            assert!(scopes.split(' ').any(|scope| scope == asked), "{scopes}");
+            assert_eq!(scopes.contains("write"), asked == "write", "{scopes}");
+        }
+    }
+}
+
+/// It asks for what the first challenge names, and for more in the middle of the call that needs it.
+#[tokio::test]
+async fn mcp_remote_lasts() {
+    let Some(npm) = Npm::installed() else { return };
+    let guarded = Guarded::new(&npm).await;
+    let (id, secret) = guarded.by_hand("http://localhost/oauth/callback").await;
+    let info = json!({ "client_id": id, "client_secret": secret }).to_string();
+    let document = [
+        "--client-metadata-url",
+        DOCUMENT,
+        "--callback-path",
+        "/callback",
+    ];
+    let ways = [
+        way(&[]),
+        [way(&[&free()]), way(&document)].concat(),
+        way(&[&free(), "--static-oauth-client-info", &info]),
+    ];
+    let guarded = lasting(guarded, ways, &id, |guarded, way, what| {
+        let mut command = with(inspector(&npm), what);
+        command
+            .arg("--")
+            .arg(npm.command("mcp-remote").get_program());
+        command.arg(&guarded.url).args(way).arg("--allow-http");
+        command
+    });
+    let consents = guarded.await.consents();
+    for client in [DOCUMENT, &id] {
+        assert!(consents.iter().any(|(id, _)| id == client), "{consents:?}");
+    }
+    for (client, scopes) in consents {
+        for scope in ["read", "write"] {
+            assert!(scopes.split(' ').any(|s| s == scope), "{client}: {scopes}");
+        }
+    }
+}
+
+/// Claude Code with a home of its own.
+struct Claude<'a> {
+    npm: &'a Npm,
+    home: TempDir,
+    secret: String,
+}
+
+impl<'a> Claude<'a> {
+    /// It has the server added, with these words.
+    async fn new(npm: &'a Npm, guarded: &Guarded, words: &[&str], secret: &str) -> Self {
+        let claude = Claude {
+            npm,
+            home: tempfile::tempdir().unwrap(),
+            secret: secret.to_owned(),
+        };
+        let add = ["mcp", "add", "--transport", "http", "house", &guarded.url];
+        said(claude.command(guarded, &[&add[..], words].concat())).await;
+        claude
+    }
+
+    fn command(&self, guarded: &Guarded, words: &[&str]) -> Command {
+        let mut command = guarded.owner.before(with(self.npm.claude(), words));
+        command.env("MCP_CLIENT_SECRET", &self.secret);
+        at(self.home.path(), command)
+    }
+
+    /// It says so of the server, in the list and alone.
+    async fn finds(&self, guarded: &Guarded, state: &str) {
+        for words in [&["mcp", "list"][..], &["mcp", "get", "house"]] {
+            let found = said(self.command(guarded, words)).await;
+            assert!(found.contains(state), "{state}: {found}");
+        }
+    }
+
+    /// It wants a terminal for this.
+    async fn logs_in(&self, guarded: &Guarded) {
+        let login = self.command(guarded, &[]);
+        let program = Path::new(login.get_program()).display();
+        let mut terminal = Command::new("script");
+        terminal.args(["-qec", &format!("'{program}' mcp login house"), "/dev/null"]);
+        for (name, value) in login.get_envs() {
+            match value {
+                Some(value) => terminal.env(name, value),
+                None => terminal.env_remove(name),
+            };
+        }
+        said(at(self.home.path(), terminal)).await;
+    }
+}
+
+/// As `lasting`; it calls no tool without a model, so that it connects is what counts.
+async fn claude_lasts(guarded: Guarded, all: &[Claude<'_>], known: &[&str], registered: usize) {
+    let find = async |guarded: &Guarded, state: &str| {
+        join_all(all.iter().map(|claude| claude.finds(guarded, state))).await;
+    };
+    find(&guarded, "Needs authentication").await;
+    join_all(all.iter().map(|claude| claude.logs_in(&guarded))).await;
+    find(&guarded, "Connected").await;
+    tokio::time::sleep(TTL + Duration::from_secs(1)).await;
+    find(&guarded, "Connected").await;
+    guarded.refreshed(known, registered);
+    let guarded = guarded.restart().await;
+    tokio::time::sleep(TTL).await;
+    find(&guarded, "Connected").await;
+    guarded.refreshed(known, registered);
+    assert_eq!(guarded.consents(), []);
+}
+
+#[tokio::test]
+async fn claude_code_lasts() {
+    let Some(npm) = Npm::installed() else { return };
+    let guarded = Guarded::new(&npm).await;
+    let (id, secret) = guarded.by_hand("http://localhost/callback").await;
+    let by_hand = ["--client-id", &id, "--client-secret"];
+    let all = [
+        Claude::new(&npm, &guarded, &[], "").await,
+        Claude::new(&npm, &guarded, &by_hand, &secret).await,
+    ];
+    claude_lasts(guarded, &all, &[DOCUMENT, &id], 0).await;
+}
+
+/// It has a document and uses it wherever it may.
+#[tokio::test]
+async fn claude_code_registers_where_documents_are_not_read() {
+    let Some(npm) = Npm::installed() else { return };
+    let guarded = Guarded::behind(&npm, |_, document: &mut Value| {
+        let said = document.as_object_mut().unwrap();
+        said.remove("client_id_metadata_document_supported");
+    });
+    let guarded = guarded.await;
+    let all = [Claude::new(&npm, &guarded, &[], "").await];
+    claude_lasts(guarded, &all, &[], 1).await;
+}
