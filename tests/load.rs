@@ -2,6 +2,7 @@
 //! writes forgets no intent. `cargo bench --bench soak` is the long form.
 
 mod callers;
+mod harnesses;
 
 use std::time::Duration;
 

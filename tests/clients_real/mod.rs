@@ -45,7 +45,7 @@ async fn said(command: Command) -> String {
 }
 
 /// The same of one that prints one JSON object.
-async fn report(command: Command) -> Value {
+pub async fn report(command: Command) -> Value {
     let said = said(command).await;
     serde_json::from_str(&said).unwrap_or_else(|e| panic!("{e}: {said}"))
 }
