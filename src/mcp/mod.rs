@@ -425,10 +425,15 @@ impl ServerHandler for Server {
                 Ok(result.into())
             }
             Some(Outcome::Running(handle)) if tasks::are_known(&context) => {
-                Ok(tasks::created(&handle))
+                let mut created = tasks::created(&handle);
+                self.sign(&mut created.meta, &context);
+                Ok(CallToolResponse::Task(created))
             }
             Some(Outcome::Running(handle)) => match handle.result(form) {
-                Ok(result) => Ok(result.into()),
+                Ok(mut result) => {
+                    self.sign(&mut result.meta, &context);
+                    Ok(result.into())
+                }
                 Err(error) => Err(ErrorData::internal_error(error.message().to_owned(), None)),
             },
             None => Err(ErrorData::invalid_params(
@@ -443,7 +448,9 @@ impl ServerHandler for Server {
         request: GetTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        self.task(&request.task_id, &context).await
+        let mut task = self.task(&request.task_id, &context).await?;
+        self.sign(&mut task.meta, &context);
+        Ok(task)
     }
 
     async fn update_task(
@@ -467,7 +474,9 @@ impl ServerHandler for Server {
         request: CompleteRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
-        self.completed(request, &grant(&context)).await
+        let mut completed = self.completed(request, &grant(&context)).await?;
+        self.sign(&mut completed.meta, &context);
+        Ok(completed)
     }
 
     async fn list_prompts(
@@ -475,7 +484,9 @@ impl ServerHandler for Server {
         page: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        self.prompts(page, &grant(&context))
+        let mut list = self.prompts(page, &grant(&context))?;
+        self.sign(&mut list.meta, &context);
+        Ok(list)
     }
 
     async fn get_prompt(
@@ -483,7 +494,9 @@ impl ServerHandler for Server {
         request: GetPromptRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
-        Ok(self.prompt(request, &grant(&context))?.into())
+        let mut prompt = self.prompt(request, &grant(&context))?;
+        self.sign(&mut prompt.meta, &context);
+        Ok(prompt.into())
     }
 
     async fn list_resources(
@@ -491,7 +504,9 @@ impl ServerHandler for Server {
         page: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        self.resources(page, &grant(&context))
+        let mut list = self.resources(page, &grant(&context))?;
+        self.sign(&mut list.meta, &context);
+        Ok(list)
     }
 
     async fn list_resource_templates(
@@ -499,7 +514,9 @@ impl ServerHandler for Server {
         page: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        self.templates(page, &grant(&context))
+        let mut list = self.templates(page, &grant(&context))?;
+        self.sign(&mut list.meta, &context);
+        Ok(list)
     }
 
     async fn read_resource(
@@ -508,7 +525,9 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let grant = grant(&context);
-        Ok(self.read(&request.uri, &grant, &context.ct).await?.into())
+        let mut read = self.read(&request.uri, &grant, &context.ct).await?;
+        self.sign(&mut read.meta, &context);
+        Ok(read.into())
     }
 }
 

@@ -3,8 +3,8 @@
 
 use rmcp::RoleServer;
 use rmcp::model::{
-    CallToolResponse, CreateTaskResult, DetailedTask, ErrorData, GetTaskResult, JsonObject,
-    ProtocolVersion, Task, TaskPayload, TaskStatus,
+    CreateTaskResult, DetailedTask, ErrorData, GetTaskResult, JsonObject, ProtocolVersion, Task,
+    TaskPayload, TaskStatus,
 };
 use rmcp::service::RequestContext;
 use serde_json::Value;
@@ -32,8 +32,8 @@ pub fn are_known(context: &RequestContext<RoleServer>) -> bool {
 }
 
 /// A call that goes on, as a task.
-pub fn created(handle: &Handle) -> CallToolResponse {
-    CallToolResponse::Task(CreateTaskResult::new(task(&handle.job)))
+pub fn created(handle: &Handle) -> CreateTaskResult {
+    CreateTaskResult::new(task(&handle.job))
 }
 
 fn task(job: &Job) -> Task {

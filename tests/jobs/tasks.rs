@@ -11,6 +11,11 @@ use crate::registry::Npm;
 
 const META: &str = "io.modelcontextprotocol";
 
+/// Who made a result.
+fn maker(result: &Value) -> &Value {
+    &result["_meta"][format!("{META}/serverInfo")]["name"]
+}
+
 /// A request of a client that knows tasks, or of one that does not.
 fn request(house: &House, method: &str, mut params: Value, knows: bool) -> RequestBuilder {
     let name = params["name"].as_str().or(params["taskId"].as_str());
@@ -52,6 +57,7 @@ async fn a_client_that_knows_tasks_gets_one_and_its_result() {
         (&json!("task"), &json!("working")),
         "{task}"
     );
+    assert_eq!(maker(&task), "medtainer", "{task}");
     assert!(task["ttlMs"].as_u64().unwrap() >= 86_400_000, "{task}");
     assert!(task["pollIntervalMs"].as_u64().unwrap() >= 500, "{task}");
     let id = json!({ "taskId": task["taskId"] });
@@ -60,6 +66,7 @@ async fn a_client_that_knows_tasks_gets_one_and_its_result() {
     let done = loop {
         let now = said(&house, "tasks/get", id.clone()).await["result"].take();
         assert_eq!(now["resultType"], "complete", "{now}");
+        assert_eq!(maker(&now), "medtainer", "{now}");
         match now["status"].as_str().unwrap() {
             "working" => messages += usize::from(now["statusMessage"].is_string()),
             _ => break now,

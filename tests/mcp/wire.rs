@@ -210,12 +210,24 @@ async fn every_revision_is_greeted() {
         let maker = &result["_meta"]["io.modelcontextprotocol/serverInfo"];
         assert_eq!(maker["name"], "medtainer", "{what}: {result}");
     }
-    let (_, _, old) = outcome(
-        "call",
-        house.legacy("tools/call", json!({ "name": "quota" })),
-    )
-    .await;
-    assert!(old["result"].get("_meta").is_none(), "{old}");
+    let template = json!({ "type": "ref/resource", "uri": "medtainer://cf/zones/{zone}" });
+    let typed = json!({ "ref": template, "argument": { "name": "zone", "value": "" } });
+    for (method, params) in [
+        ("tools/call", json!({ "name": "quota" })),
+        ("resources/list", json!({})),
+        ("resources/templates/list", json!({})),
+        ("resources/read", json!({ "uri": "medtainer://quota" })),
+        ("prompts/list", json!({})),
+        ("prompts/get", json!({ "name": "morning-brief" })),
+        ("completion/complete", typed),
+    ] {
+        let (_, _, new) = outcome(method, house.modern(method, params.clone())).await;
+        let maker = &new["result"]["_meta"]["io.modelcontextprotocol/serverInfo"];
+        assert_eq!(maker["name"], "medtainer", "{method}: {new}");
+        let (_, _, old) = outcome(method, house.legacy(method, params)).await;
+        assert!(old["result"].is_object(), "{method}: {old}");
+        assert!(old["result"].get("_meta").is_none(), "{method}: {old}");
+    }
 }
 
 #[tokio::test]
