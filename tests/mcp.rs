@@ -17,6 +17,7 @@ mod limits;
 mod login;
 mod mask;
 mod prompts;
+mod ready;
 mod resources;
 mod run;
 mod sessions;

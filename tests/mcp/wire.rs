@@ -258,6 +258,7 @@ async fn says_whether_it_lives_and_whether_it_can_work() {
         .unwrap();
     let sql = "delete from biz_sandbox._sqlx_migrations where version = (select max(version) from biz_sandbox._sqlx_migrations)";
     sqlx::query(sql).execute(&mut conn).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let (status, ready) = ask("/ready").await;
     assert_eq!(
         (status, &ready["status"]),

@@ -275,7 +275,7 @@ fn presented(headers: &HeaderMap) -> Result<Option<String>, &'static str> {
 }
 
 /// A header that a proxy or a tunnel adds: whoever sent the request may be anywhere.
-fn is_of_a_proxy(name: &HeaderName) -> bool {
+pub(super) fn is_of_a_proxy(name: &HeaderName) -> bool {
     let name = name.as_str();
     name.starts_with("x-forwarded")
         || ["forwarded", "via", "x-real-ip", "cf-connecting-ip"].contains(&name)

@@ -38,6 +38,7 @@ use accept::Connections;
 use limits::Tally;
 use normal::Norm;
 use origin::Gate;
+use ready::Tells;
 use sessions::Sessions;
 
 pub use admit::Door;
@@ -162,9 +163,15 @@ pub async fn serve(
     cancel: CancellationToken,
 ) -> Result<()> {
     let (app, business) = (server.0.app.clone(), server.0.business.clone());
-    let mut beside = ready::pages(app.clone(), business);
+    let guarded = listen.needs_credentials(bound.address);
+    let tells = match (guarded, listen.public_url.is_some(), listen.trust_proxy) {
+        (false, ..) => Tells::Everybody,
+        (true, true, false) => Tells::Nobody,
+        (true, ..) => Tells::TheNear,
+    };
+    let mut beside = ready::pages(app.clone(), business, tells);
     let mut oauth = None;
-    if listen.needs_credentials(bound.address) {
+    if guarded {
         let site = Site::new(listen.public_url.clone(), &listen.hosts, bound.address);
         let server = OAuth::new(app, site)?;
         beside = beside.merge(server.router());
