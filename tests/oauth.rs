@@ -10,3 +10,4 @@ mod refusals;
 mod registration;
 mod rows;
 mod tokens;
+mod trail;

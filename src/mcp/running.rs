@@ -24,6 +24,7 @@ use crate::jobs::{self, Call, Job, Runs, Seen, Shown, Started, Work};
 use crate::part::Part;
 use crate::runner;
 use crate::store::Business;
+use crate::store::audit::{Caller, Execution};
 use crate::tree::{self, Leaf};
 use crate::ui::person::{Person, Question, Reply};
 
@@ -260,6 +261,15 @@ impl Server {
                 metadata: Metadata::default(),
             },
         }
+    }
+
+    /// The row of a call of a tool, before anything came of it.
+    pub(super) fn row(&self, tool: &str, given: &Value) -> Option<Execution> {
+        let path = &self.0.paths[*self.0.by_name.get(tool)?];
+        let leaf = self.0.tree.leaf(path)?;
+        let (name, words) = (tree::audit_name(path, leaf), path.join(" "));
+        let effect = leaf.effect.as_str();
+        Some(Execution::new(name, words, effect, Caller::Mcp, given))
     }
 
     pub(super) fn seconds(&self, variable: &str, usual: u64) -> Duration {

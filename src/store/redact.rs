@@ -40,7 +40,7 @@ const PERSONAL: [&str; 12] = [
     "card",
 ];
 
-const PLAIN: [&str; 40] = [
+const PLAIN: [&str; 44] = [
     "sort",
     "since",
     "until",
@@ -81,6 +81,10 @@ const PLAIN: [&str; 40] = [
     "business",
     "effect",
     "collection",
+    "client_id",
+    "scope",
+    "key_name",
+    "program",
 ];
 
 /// The arguments as the audit trail may hold them.

@@ -100,6 +100,8 @@ pub fn random() -> String {
 pub struct Browser {
     http: reqwest::Client,
     pub cookies: BTreeMap<String, String>,
+    /// Where a proxy says it is.
+    pub from: Option<String>,
 }
 
 /// A page.
@@ -190,6 +192,7 @@ impl Browser {
         Browser {
             http,
             cookies: BTreeMap::new(),
+            from: None,
         }
     }
 
@@ -202,6 +205,10 @@ impl Browser {
         let request = match cookies.is_empty() {
             true => request,
             false => request.header(header::COOKIE, cookies.join("; ")),
+        };
+        let request = match &self.from {
+            Some(address) => request.header("x-forwarded-for", address),
+            None => request,
         };
         let reply = request.send().await.unwrap();
         for cookie in reply.headers().get_all(header::SET_COOKIE) {

@@ -206,7 +206,8 @@ async fn a_call_that_needs_more_names_all_that_it_needs() {
         .await
         .unwrap();
     assert_eq!(reply.status(), 200);
-    let trail = house.home.trail().await;
+    let mut trail = house.home.trail().await;
+    trail.retain(|row| row.3.is_none() && row.0 != "mcp.consent");
     assert_eq!(trail.len(), 1, "nothing else was run: {trail:?}");
     let more = log_in(&house, &client.with_scope("read write"))
         .await

@@ -49,6 +49,7 @@ impl Row for Created {
 #[derive(Debug, Args)]
 pub struct Add {
     /// What to call it
+    #[arg(id = "program", value_name = "NAME")]
     name: String,
 
     /// Where answers to it are sent, as its maker says (can be repeated)
@@ -150,6 +151,7 @@ impl Chore for List {
 #[derive(Debug, Args)]
 pub struct Revoke {
     /// Its id or its name
+    #[arg(id = "program", value_name = "CLIENT")]
     client: String,
 }
 

@@ -64,6 +64,7 @@ impl Row for Created {
 #[derive(Debug, Args)]
 pub struct Create {
     /// What to call it, such as the machine that will use it
+    #[arg(id = "key_name", value_name = "NAME")]
     name: String,
 
     /// Only these businesses, such as `acme,books`; without it the one that the server serves
@@ -247,6 +248,7 @@ impl Chore for List {
 #[derive(Debug, Args)]
 pub struct Revoke {
     /// Its name
+    #[arg(id = "key_name", value_name = "NAME")]
     name: String,
 }
 

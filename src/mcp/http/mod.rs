@@ -169,11 +169,11 @@ pub async fn serve(
         (true, true, false) => Tells::Nobody,
         (true, ..) => Tells::TheNear,
     };
-    let mut beside = ready::pages(app.clone(), business, tells);
+    let mut beside = ready::pages(app.clone(), business.clone(), tells);
     let mut oauth = None;
     if guarded {
         let site = Site::new(listen.public_url.clone(), &listen.hosts, bound.address);
-        let server = OAuth::new(app, site)?;
+        let server = OAuth::new(app, business, site)?;
         beside = beside.merge(server.router());
         oauth = Some(server);
     }

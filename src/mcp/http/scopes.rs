@@ -1,6 +1,8 @@
 //! Tokens that do not suffice: who has one can ask its owner for more, and is told by the status of the
 //! answer, which nothing behind this could set any more.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
@@ -8,24 +10,32 @@ use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::admit::Door;
 use super::limits::{Limits, read};
 use super::run;
+use crate::error::Error;
 use crate::jobs;
 use crate::mcp::grant::{Grant, Scope, Scopes};
+use crate::mcp::oauth::By;
+use crate::store::audit::{Caller, Execution};
 use crate::tree;
 
 #[derive(Deserialize)]
-struct Message {
-    method: String,
-    #[serde(default)]
-    params: Params,
+struct Message<'a> {
+    #[serde(borrow)]
+    method: Cow<'a, str>,
+    #[serde(borrow, default)]
+    params: Params<'a>,
 }
 
 #[derive(Deserialize, Default)]
-struct Params {
+struct Params<'a> {
     name: Option<String>,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
 }
 
 /// Lets a call pass whose token has the scope that it needs.
@@ -48,8 +58,9 @@ pub(super) async fn suffice(
     // The one route with a part that is not fixed is the one on which it names the tool.
     if let Ok(Path(name)) = named {
         let tool = run::tool(door.behind().0, name);
-        return match refused(&door, &grant, Call::Tool(&tool), &request) {
-            Some(refusal) => refusal,
+        // Its arguments are not read for this.
+        return match refused(&door, &grant, &Call::Tool(&tool, None), &request) {
+            Some(refusal) => refusal.told(&door, &grant).await,
             None => next.run(request).await,
         };
     }
@@ -58,46 +69,88 @@ pub(super) async fn suffice(
         Ok(body) => body,
         Err(unread) => return (unread.status(), format!("{}\n", unread.why())).into_response(),
     };
-    let message: Option<Message> = serde_json::from_slice(&body).ok();
-    let request = Request::from_parts(parts, Body::from(body));
+    let request = Request::from_parts(parts, Body::from(body.clone()));
+    let message: Option<Message<'_>> = serde_json::from_slice(&body).ok();
     let call = message.as_ref().map(Call::of);
-    match call.and_then(|call| refused(&door, &grant, call, &request)) {
-        Some(refusal) => refusal,
+    match call.and_then(|call| refused(&door, &grant, &call, &request)) {
+        Some(refusal) => refusal.told(&door, &grant).await,
         None => next.run(request).await,
     }
 }
 
 enum Call<'a> {
-    Tool(&'a str),
-    Read,
+    Tool(&'a str, Option<&'a RawValue>),
+    Read(&'a str),
     End,
     Other,
 }
 
 impl Call<'_> {
-    fn of(message: &Message) -> Call<'_> {
-        match (message.method.as_str(), &message.params.name) {
-            ("tools/call", Some(name)) => Call::Tool(name),
-            ("resources/read" | "prompts/get" | "completion/complete", _) => Call::Read,
+    fn of<'a>(message: &'a Message<'_>) -> Call<'a> {
+        match (&*message.method, &message.params.name) {
+            ("tools/call", Some(name)) => Call::Tool(name, message.params.arguments),
+            ("resources/read" | "prompts/get" | "completion/complete", _) => {
+                Call::Read(&message.method)
+            }
             ("tasks/cancel", _) => Call::End,
             _ => Call::Other,
         }
     }
 }
 
-fn refused(door: &Door, grant: &Grant, call: Call<'_>, request: &Request) -> Option<Response> {
+/// A call that is not let pass: its answer, and how the owner sees that it was tried.
+struct Refused {
+    answer: Response,
+    row: Execution,
+}
+
+impl Refused {
+    async fn told(self, door: &Door, grant: &Grant) -> Response {
+        if let (_, Some(oauth)) = door.behind() {
+            let by = By::Client(&grant.owner);
+            oauth.trail().tried(by, self.row).await;
+        }
+        self.answer
+    }
+}
+
+fn refused(door: &Door, grant: &Grant, call: &Call<'_>, request: &Request) -> Option<Refused> {
     let (server, oauth) = door.behind();
-    let needed = match call {
-        Call::Tool(name) => server.scope_of(grant, name)?,
-        Call::Read => Scope::Read,
-        Call::End => server.scope_of(grant, &tree::tool_name(&jobs::CANCEL))?,
+    let end = tree::tool_name(&jobs::CANCEL);
+    let (tool, given) = match call {
+        Call::Tool(name, given) => (Some(*name), *given),
+        Call::End => (Some(&*end), None),
+        Call::Read(_) => (None, None),
         Call::Other => return None,
+    };
+    let needed = match tool {
+        Some(tool) => server.scope_of(grant, tool)?,
+        None => Scope::Read,
     };
     if grant.scopes.has(needed) {
         return None;
     }
     let all = grant.scopes.with(needed);
     let (status, challenge) = oauth?.insufficient(request.headers(), request.uri().path(), all);
-    let text = format!("this needs the scope `{}`\n", needed.as_str());
-    Some((status, [(header::WWW_AUTHENTICATE, challenge)], text).into_response())
+    let why = format!("this needs the scope `{}`", needed.as_str());
+    let given = given.and_then(|given| serde_json::from_str(given.get()).ok());
+    let given: Value = given.unwrap_or_else(|| json!({}));
+    let row = match call {
+        Call::Read(method) => Some(Execution::new(
+            *method,
+            *method,
+            "read",
+            Caller::Mcp,
+            &given,
+        )),
+        _ => server.row(tool?, &given),
+    };
+    let row = row?.failed(&Error::refused(&*why), &given);
+    let row = match &grant.principal {
+        Some(principal) => row.principal(principal.clone()),
+        None => row,
+    };
+    let text = format!("{why}\n");
+    let answer = (status, [(header::WWW_AUTHENTICATE, challenge)], text).into_response();
+    Some(Refused { answer, row })
 }

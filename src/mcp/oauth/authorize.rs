@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
 use reqwest::Url;
+use serde_json::Value;
 
 use super::client::{Client, Kind};
 use super::form::Params;
@@ -15,7 +16,7 @@ use super::page::{Choice, Consent, Notice};
 use super::passphrase::{self, Guesser, Owner, Wait};
 use super::scope::Wanted;
 use super::site::Site;
-use super::{OAuth, address_of, redirect, reply, scope, secrets, store};
+use super::{By, OAuth, address_of, redirect, reply, scope, secrets, store, trail};
 use crate::error::{Error, Result};
 use crate::mcp::grant::Scopes;
 use crate::mcp::http::ClientAddress;
@@ -340,6 +341,9 @@ async fn answered(
     let scopes = asked.wanted.scopes.and(ticked);
     if form.get("decision") != Some("allow") || scopes.is_empty() {
         tracing::info!(client_id = asked.client.id, "the owner said no");
+        let why = Error::refused("the owner said no");
+        let row = trail::consent(&asked.client, asked.wanted.scopes).failed(&why, &Value::Null);
+        oauth.0.trail.tried(By::Stranger(address), row).await;
         let no = [
             ("error", "access_denied"),
             ("error_description", "the owner said no"),
@@ -356,10 +360,13 @@ async fn answered(
         let who = known.map_or(Guesser::Somebody(address), Guesser::Known);
         cookies = match log_in(oauth, &owner, words, who).await? {
             Ok(cookies) => cookies,
-            Err((status, problem)) => {
+            Err(wrong) => {
+                let why = Error::auth(wrong.why);
+                let row = trail::consent(&asked.client, scopes).failed(&why, &Value::Null);
+                oauth.0.trail.tried(By::Stranger(address), row).await;
                 let again = Again {
-                    status,
-                    problem,
+                    status: wrong.status,
+                    problem: wrong.problem,
                     ticked,
                 };
                 return consent(oauth, &asked, query, &browser, Some(again)).await;
@@ -386,22 +393,34 @@ async fn answered(
         ));
     }
     tracing::info!(client_id = asked.client.id, scope = %scopes, "the owner allowed it");
+    let row = trail::consent(&asked.client, scopes);
+    oauth.0.trail.done(row).await;
     Ok(go(&asked.back(&[("code", &code)]), cookies))
 }
 
-/// Checks the passphrase; new cookies, or what to tell the owner.
+/// A passphrase that was not taken.
+struct Wrong {
+    status: StatusCode,
+    /// What the page says.
+    problem: &'static str,
+    /// What the audit trail says.
+    why: &'static str,
+}
+
+/// Checks the passphrase; new cookies, or what was wrong.
 async fn log_in(
     oauth: &OAuth,
     owner: &Owner,
     words: &str,
     who: Guesser<'_>,
-) -> Result<Result<Vec<HeaderValue>, (StatusCode, &'static str)>> {
+) -> Result<Result<Vec<HeaderValue>, Wrong>> {
     let app = &oauth.0.app;
     let mut tx = store::begin(app).await?;
     let may = passphrase::guess(&mut tx, who).await?;
     tx.commit().await?;
     if let Err(wait) = may {
-        tracing::warn!("too many wrong passphrases; the next may be tried after a while");
+        let why = "too many wrong passphrases; the next may be tried after a while";
+        tracing::warn!("{why}");
         let problem = match wait {
             Wait::Quarter => {
                 "There were too many wrong passphrases. Wait a quarter of an hour, or set it anew with `medtainer mcp passphrase`."
@@ -410,11 +429,19 @@ async fn log_in(
                 "Others are trying many passphrases. Wait half a minute and try again, or set it anew with `medtainer mcp passphrase`."
             }
         };
-        return Ok(Err((StatusCode::TOO_MANY_REQUESTS, problem)));
+        return Ok(Err(Wrong {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            problem,
+            why,
+        }));
     }
     if !owner.said(app, words).await? {
         tracing::warn!("a wrong passphrase was typed");
-        return Ok(Err((StatusCode::FORBIDDEN, "That is not the passphrase.")));
+        return Ok(Err(Wrong {
+            status: StatusCode::FORBIDDEN,
+            problem: "That is not the passphrase.",
+            why: "that was not the passphrase",
+        }));
     }
     // A new cookie: whoever knew the old one is not logged in with it.
     let cookie = secrets::random("")?;

@@ -22,6 +22,7 @@ pub mod site;
 mod store;
 mod throttle;
 mod token;
+mod trail;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -40,12 +41,14 @@ pub use self::scope::in_words;
 pub use self::site::Site;
 pub use self::store::{Listed, list, named, revoke};
 use self::throttle::{Limit, Throttle};
+pub(super) use self::trail::{By, Trail};
 use crate::app::App;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::mcp::grant::{Grant, Scopes};
 use crate::mcp::http::ClientAddress;
 use crate::privacy::Classes;
+use crate::store::Business;
 use crate::values::Span;
 
 /// Every statement of the authorization server, for the test that describes them all.
@@ -91,6 +94,7 @@ struct Inner {
     lives: Lives,
     documents: Documents,
     throttles: Throttles,
+    trail: Trail,
     began: Instant,
     // Seconds since `began` at the last sweep.
     swept: AtomicU64,
@@ -107,12 +111,13 @@ struct Throttles {
 const SWEEP: u64 = 10 * 60;
 
 impl OAuth {
-    /// The authorization server of a site.
-    pub fn new(app: Arc<App>, site: Site) -> Result<OAuth> {
+    /// The authorization server of a site, at which this business is served.
+    pub fn new(app: Arc<App>, business: Business, site: Site) -> Result<OAuth> {
         passphrase::check_environment(&app.env)?;
         let limit = |burst, rate| Throttle::new(Limit { burst, rate });
         Ok(OAuth(Arc::new(Inner {
             lives: Lives::of(&app.env)?,
+            trail: Trail::new(app.clone(), business),
             app,
             site,
             documents: Documents::default(),
@@ -233,6 +238,11 @@ impl OAuth {
         (StatusCode::FORBIDDEN, challenge)
     }
 
+    /// Where the owner sees what was tried.
+    pub(super) fn trail(&self) -> &Trail {
+        &self.0.trail
+    }
+
     fn metadata_url(&self, headers: &HeaderMap, path: &str) -> String {
         let issuer = self.0.site.issuer(headers);
         let path = site::RESOURCES
@@ -252,9 +262,14 @@ pub(super) async fn consented(app: &App, consent: &str) -> Result<Option<Grant>>
     Ok(found.map(|(name, scopes)| allowed(consent, &name, scope::known(&scopes))))
 }
 
+/// What a client is called in the audit trail.
+fn principal(name: &str) -> String {
+    format!("{name} (oauth)")
+}
+
 fn allowed(consent: Uuid, name: &str, scopes: Scopes) -> Grant {
     Grant {
-        principal: Some(format!("{name} (oauth)")),
+        principal: Some(principal(name)),
         owner: format!("oauth:{consent}"),
         scopes,
         can_step_up: true,

@@ -350,14 +350,14 @@ pub async fn add_family(
         .await?)
 }
 
-/// Makes all tokens of a family useless at once.
-pub async fn end_family(conn: &mut PgConnection, family: Uuid, because: &str) -> Result<()> {
-    sqlx::query(END_FAMILY)
+/// Makes all tokens of a family useless at once; false where they were already.
+pub async fn end_family(conn: &mut PgConnection, family: Uuid, because: &str) -> Result<bool> {
+    let ended = sqlx::query(END_FAMILY)
         .bind(family)
         .bind(because)
         .execute(conn)
         .await?;
-    Ok(())
+    Ok(ended.rows_affected() > 0)
 }
 
 /// Keeps a pair of tokens, by their hashes.

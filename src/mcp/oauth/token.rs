@@ -11,7 +11,7 @@ use super::client::{Client, Presented};
 use super::form::Params;
 use super::reply::{Refusal, kept_by_nobody};
 use super::scope::Wanted;
-use super::{OAuth, address_of, documents, scope, secrets, store};
+use super::{OAuth, address_of, documents, scope, secrets, store, trail};
 use crate::error::Result;
 
 pub async fn exchange(State(oauth): State<OAuth>, request: Request) -> Result<Response, Refusal> {
@@ -152,10 +152,15 @@ async fn by_code(oauth: &OAuth, client: &Client, params: &Params) -> Result<Valu
     };
     if kept.used {
         // Somebody else has it too, and nobody can tell who was first.
+        let mut ended = false;
         if let Some(family) = kept.family_id {
-            store::end_family(&mut tx, family, "code_reused").await?;
+            ended = store::end_family(&mut tx, family, "code_reused").await?;
         }
         tx.commit().await?;
+        if ended {
+            let why = "an authorization code was used twice; its login is ended";
+            oauth.0.trail.done(trail::reuse(client, why)).await;
+        }
         return Err(dead("the code was used before"));
     }
     let proven = secrets::same(
@@ -239,10 +244,9 @@ async fn by_refresh(oauth: &OAuth, client: &Client, params: &Params) -> Result<V
     }
     store::end_family(&mut tx, kept.family_id, "token_reused").await?;
     tx.commit().await?;
-    tracing::warn!(
-        client_id = client.id,
-        "a refresh token was used again long after it was replaced; its login is ended"
-    );
+    let why = "a refresh token was used again long after it was replaced; its login is ended";
+    tracing::warn!(client_id = client.id, "{why}");
+    oauth.0.trail.done(trail::reuse(client, why)).await;
     Err(dead("the refresh token was used before"))
 }
 
