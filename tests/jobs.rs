@@ -4,6 +4,7 @@
 mod deaths;
 mod handles;
 mod owners;
+mod revoked;
 mod stdio;
 mod tasks;
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -14,7 +14,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use uuid::Uuid;
 
 use super::store::{self, Call, Held, Job, Me, State};
-use super::watch::{self, Runs, Seen};
+use super::watch::{self, Leave, Runs, Seen};
 use crate::answer::{Answer, Metadata};
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
@@ -62,8 +62,41 @@ pub struct Started {
 /// Renews the lease of a job until it is dropped.
 pub(super) struct Heart {
     _beats: AbortOnDropHandle<()>,
-    // Whether the owner wants the job no more.
-    unwanted: Arc<AtomicBool>,
+    end: Arc<End>,
+}
+
+/// Why a job is told to end while its process goes on.
+#[derive(Default)]
+struct End {
+    /// Its owner wants it no more.
+    unwanted: AtomicBool,
+    /// Its owner may not have it any more; set with the words that name the command.
+    taken_back: OnceLock<String>,
+}
+
+impl End {
+    /// The answer of a job that was told to end, which says why.
+    fn said(&self, mut answer: Answer) -> Answer {
+        let Some(words) = self.taken_back.get() else {
+            return answer;
+        };
+        answer.outcome = answer.outcome.map_err(|mut error| {
+            // What may have left, or waits to, matters more than why nothing follows.
+            if matches!(error.kind(), Kind::OutcomeUnknown | Kind::PendingApproval) {
+                return error;
+            }
+            let why = format!(
+                "`{words}` was ended: the key or the login that began it was revoked, or may not do it any more"
+            );
+            let told = Error::refused(why)
+                .hint("Call it again with one that may; `medtainer mcp keys list` and `medtainer mcp clients list` show them.");
+            match error.take_answer() {
+                Some(data) => told.about(data),
+                None => told,
+            }
+        });
+        answer
+    }
 }
 
 impl Jobs {
@@ -116,7 +149,8 @@ impl Jobs {
     /// A conflict where its owner has too many of them.
     ///
     /// The call may be drawing it at this moment: then it has to go on for this to end. It is told to end
-    /// by `cancel`, and how far it is, `seen` knows.
+    /// by `cancel`, as soon as its owner wants it no more or `runs` says that they may not have it any more;
+    /// how far it is, `seen` knows.
     pub async fn open(
         &self,
         business: &Business,
@@ -124,6 +158,7 @@ impl Jobs {
         execution: &OnceCell<i64>,
         seen: &Arc<Seen>,
         cancel: &CancellationToken,
+        runs: Arc<dyn Runs>,
     ) -> Result<(Started, Job)> {
         let site = self.site(business).await?;
         let held = Held {
@@ -152,7 +187,12 @@ impl Jobs {
             }
             done => done?,
         };
-        let heart = site.heart(held, seen.clone(), cancel.clone());
+        let leave = Leave {
+            runs,
+            owner: call.owner.clone(),
+            command: call.command.clone(),
+        };
+        let heart = site.heart(held, seen.clone(), cancel.clone(), leave);
         let started = Started {
             site,
             held,
@@ -191,12 +231,18 @@ impl Started {
 }
 
 impl Site {
-    pub(super) fn heart(&self, held: Held, seen: Arc<Seen>, cancel: CancellationToken) -> Heart {
-        let unwanted = Arc::new(AtomicBool::new(false));
-        let beats = keep(self.clone(), held, seen, cancel, unwanted.clone());
+    pub(super) fn heart(
+        &self,
+        held: Held,
+        seen: Arc<Seen>,
+        cancel: CancellationToken,
+        leave: Leave,
+    ) -> Heart {
+        let end = Arc::<End>::default();
+        let beats = keep(self.clone(), held, seen, cancel, leave, end.clone());
         Heart {
             _beats: AbortOnDropHandle::new(tokio::spawn(beats)),
-            unwanted,
+            end,
         }
     }
 
@@ -208,8 +254,9 @@ impl Site {
         heart: Heart,
     ) {
         let answer = AssertUnwindSafe(work).catch_unwind().await;
-        let unwanted = heart.unwanted.load(Ordering::Relaxed);
+        let end = heart.end.clone();
         drop(heart);
+        let unwanted = end.unwanted.load(Ordering::Relaxed);
         let answer = answer.unwrap_or_else(|_| Answer {
             outcome: Err(Error::internal("it panicked")),
             metadata: Metadata {
@@ -217,10 +264,12 @@ impl Site {
                 ..Metadata::default()
             },
         });
+        let answer = end.said(answer);
         let failed = answer.outcome.as_ref().err();
         if failed.is_some()
             && repeatable
             && !unwanted
+            && end.taken_back.get().is_none()
             && self.ending.is_cancelled()
             && self.hand_back(held).await
         {
@@ -229,7 +278,11 @@ impl Site {
         let state = match failed.map(Error::kind) {
             None => State::Done,
             // Whoever cancels wants to know first of all whether something left.
-            Some(kind) if unwanted && kind != Kind::OutcomeUnknown => State::Cancelled,
+            Some(kind)
+                if unwanted && end.taken_back.get().is_none() && kind != Kind::OutcomeUnknown =>
+            {
+                State::Cancelled
+            }
             Some(_) => State::Failed,
         };
         match self.record(held, state, &answer.json()).await {
@@ -276,13 +329,15 @@ impl Site {
     }
 }
 
-/// Renews the lease until it is dropped; cancels the work when its owner does, or when it was lost.
+/// Renews the lease until it is dropped; cancels the work when its owner does or may not have it any more,
+/// or when it was lost.
 async fn keep(
     site: Site,
     held: Held,
     seen: Arc<Seen>,
     cancel: CancellationToken,
-    unwanted: Arc<AtomicBool>,
+    leave: Leave,
+    end: Arc<End>,
 ) {
     loop {
         tokio::time::sleep(BEAT).await;
@@ -293,7 +348,7 @@ async fn keep(
         match beat.await {
             Ok(Some(false)) => {}
             Ok(Some(true)) => {
-                unwanted.store(true, Ordering::Relaxed);
+                end.unwanted.store(true, Ordering::Relaxed);
                 cancel.cancel();
             }
             Ok(None) => {
@@ -302,6 +357,14 @@ async fn keep(
             }
             // While the database is away nobody can take the job over either.
             Err(error) => tracing::warn!(job = %held.id, %error, "the lease could not be renewed"),
+        }
+        // Never so long that the lease runs out over it.
+        let gone = tokio::time::timeout(BEAT, leave.is_gone(site.store.business()));
+        if end.taken_back.get().is_none() && gone.await.unwrap_or(false) {
+            let words = leave.command.join(" ");
+            tracing::info!(job = %held.id, words, "a job is ended: its owner may not have it any more");
+            end.taken_back.set(words).ok();
+            cancel.cancel();
         }
     }
 }

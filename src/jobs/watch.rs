@@ -25,6 +25,30 @@ const AT_ONCE: usize = 8;
 pub trait Runs: Send + Sync {
     /// Runs the command of a job that was taken over.
     fn run(&self, business: Business, work: Work) -> BoxFuture<'static, Answer>;
+
+    /// Whether the owner of a job of these words may still have it run.
+    fn may<'a>(
+        &'a self,
+        business: &'a Business,
+        owner: &'a str,
+        command: &'a [String],
+    ) -> BoxFuture<'a, Result<bool>>;
+}
+
+/// Asks time and again whether a job may still run.
+#[derive(Clone)]
+pub(super) struct Leave {
+    pub runs: Arc<dyn Runs>,
+    pub owner: String,
+    pub command: Vec<String>,
+}
+
+impl Leave {
+    /// Whether it was taken back; not where nobody can tell just now.
+    pub async fn is_gone(&self, business: &Business) -> bool {
+        let may = self.runs.may(business, &self.owner, &self.command).await;
+        may.is_ok_and(|may| !may)
+    }
 }
 
 /// What it takes to begin a job anew.
@@ -150,6 +174,11 @@ async fn look(site: &Site, runs: &Arc<dyn Runs>, own: &mut tokio::task::JoinSet<
 async fn go_on(site: Site, runs: Arc<dyn Runs>, taken: Taken) {
     let seen = Seen::new(None);
     let cancel = site.ending.child_token();
+    let leave = Leave {
+        runs: runs.clone(),
+        owner: taken.owner.clone(),
+        command: taken.command.clone(),
+    };
     let arguments = taken.arguments.as_deref().map(serde_json::from_str);
     let work = Work {
         owner: taken.owner,
@@ -166,6 +195,6 @@ async fn go_on(site: Site, runs: Arc<dyn Runs>, taken: Taken) {
         id: taken.id,
         claim: taken.claim,
     };
-    let heart = site.heart(held, seen, cancel);
+    let heart = site.heart(held, seen, cancel, leave);
     site.carry(held, true, work, heart).await;
 }

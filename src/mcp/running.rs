@@ -285,7 +285,9 @@ impl Server {
         seen: &Arc<Seen>,
         cancel: &CancellationToken,
     ) -> Result<Option<(Started, Job)>> {
-        let opened = self.0.jobs.open(business, job, execution, seen, cancel);
+        let runs = Arc::new(self.clone());
+        let jobs = &self.0.jobs;
+        let opened = jobs.open(business, job, execution, seen, cancel, runs);
         match opened.await {
             Ok(opened) => Ok(Some(opened)),
             Err(error) if error.kind() == Kind::Conflict => Err(error),
@@ -320,6 +322,29 @@ impl Runs for Server {
         let server = self.clone();
         async move { server.begin_anew(business, work).await }.boxed()
     }
+
+    fn may<'a>(
+        &'a self,
+        business: &'a Business,
+        owner: &'a str,
+        command: &'a [String],
+    ) -> BoxFuture<'a, Result<bool>> {
+        async move {
+            if owner == Grant::local().owner {
+                return Ok(true);
+            }
+            let grant = self.standing(owner).await?;
+            let path: Vec<_> = command.iter().map(String::as_str).collect();
+            let leaf = self.0.tree.leaf(&path);
+            Ok(leaf.is_some_and(|leaf| may_have(&grant, business, &path, leaf)))
+        }
+        .boxed()
+    }
+}
+
+/// Whether this grant is enough to have the command at a path run for a business.
+fn may_have(grant: &Grant, business: &Business, path: &[&str], leaf: &Leaf) -> bool {
+    grant.covers(leaf) && grant.permits(path, leaf) && grant.reaches(business)
 }
 
 impl Server {
@@ -348,7 +373,7 @@ impl Server {
             Ok(grant) => grant,
             Err(error) => return refused(error),
         };
-        let may = grant.covers(leaf) && grant.permits(path, leaf) && grant.reaches(&business);
+        let may = may_have(&grant, &business, path, leaf);
         grant.principal = work.principal;
         grant.business = Some(business);
         let call = Invocation {
