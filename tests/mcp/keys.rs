@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use sqlx::Connection;
 
 use super::house::{Home, House, Served};
 
@@ -253,7 +254,7 @@ async fn the_list_shows_every_bound_and_wrong_ones_are_refused() {
             &plain["expires_at"]
         ),
         (
-            &Value::Null,
+            &json!(["default"]),
             &Value::Null,
             &json!("destroy"),
             &Value::Null,
@@ -448,4 +449,65 @@ async fn a_key_ends_by_itself() {
     assert!(challenge.contains("invalid_token"), "{challenge}");
     let list = house.home.run(&["mcp", "keys", "list"]).await;
     assert_eq!(list["items"][0]["state"], "expired");
+}
+
+#[tokio::test]
+async fn a_key_is_for_the_business_it_was_made_for() {
+    let home = Home::new().await;
+    home.run(&["--business", "acme", "audit", "list"]).await;
+    let own = key(&home, &["own"]).await;
+    let words = ["--business", "acme", "mcp", "keys", "create", "acme"];
+    let acme = home.run(&words).await["key"].as_str().unwrap().to_owned();
+    // One from before says nothing of a business, and is for the server's.
+    let old = key(&home, &["old"]).await;
+    let mut conn = sqlx::PgConnection::connect_with(&home.database)
+        .await
+        .unwrap();
+    sqlx::query("update api_keys set businesses = null where name = 'old'")
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    let listed = home.run(&["mcp", "keys", "list"]).await;
+    let of = |i: usize| listed["items"][i]["businesses"].clone();
+    assert_eq!(
+        [of(0), of(1), of(2)],
+        [json!(["default"]), json!(["acme"]), Value::Null]
+    );
+    let serve = [
+        "--business",
+        "acme",
+        "mcp",
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    let house = House::start(home, &serve).await;
+    let mut outcomes = Vec::new();
+    for (key, business) in [
+        (&own, None),
+        (&own, Some("acme")),
+        (&own, Some("default")),
+        (&acme, None),
+        (&old, None),
+    ] {
+        let mut call = house.legacy("tools/call", json!({ "name": "quota", "arguments": {} }));
+        call = call.header("x-api-key", key);
+        if let Some(business) = business {
+            call = call.header("x-medtainer-business", business);
+        }
+        let reply = call.send().await.unwrap();
+        let status = reply.status().as_u16();
+        let body: Value = serde_json::from_str(&reply.text().await.unwrap()).unwrap_or_default();
+        let business = &body["result"]["structuredContent"]["metadata"]["business"];
+        outcomes.push((status, business.as_str().unwrap_or_default().to_owned()));
+    }
+    let wanted = [
+        (200, "default"),
+        (403, ""),
+        (200, "default"),
+        (200, "acme"),
+        (200, "acme"),
+    ];
+    let wanted = wanted.map(|(status, business)| (status, business.to_owned()));
+    assert_eq!(outcomes, wanted);
 }

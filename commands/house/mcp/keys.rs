@@ -58,7 +58,8 @@ impl Row for Created {
 
 /// Make a key and show it once
 ///
-/// What is said here is the most the key is good for. A client may take less of it with the headers
+/// What is said here is the most the key is good for; it works for the business it is made for, and on a
+/// server of another one for no other. A client may take less of it with the headers
 /// `X-Medtainer-Business: NAME`, `X-Medtainer-Tools: ghl,godaddy` and `X-Medtainer-Read-Only: true`, and
 /// never more.
 #[derive(Debug, Args)]
@@ -67,7 +68,7 @@ pub struct Create {
     #[arg(id = "key_name", value_name = "NAME")]
     name: String,
 
-    /// Only these businesses, such as `acme,books`; without it the one that the server serves
+    /// Only these businesses, such as `acme,books`; without it the one this is run for
     #[arg(long, value_name = "NAMES")]
     businesses: Option<String>,
 
@@ -146,10 +147,11 @@ impl Chore for Create {
 const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
 
 impl Create {
-    /// The businesses it is for, all of which are there: one that is misspelt would be a key for nothing.
-    async fn businesses(&self, host: &Host) -> Result<Option<Vec<Business>>> {
+    /// The businesses it is for. Those that are named are there: one that is misspelt would be a key for
+    /// nothing.
+    async fn businesses(&self, host: &Host) -> Result<Vec<Business>> {
         let Some(names) = self.businesses.as_deref() else {
-            return Ok(None);
+            return Ok(vec![host.invocation()?.business]);
         };
         host.app
             .ensure_database(&|text| host.printer.say(text))
@@ -167,7 +169,7 @@ impl Create {
             }
             all.push(business);
         }
-        Ok(Some(all))
+        Ok(all)
     }
 }
 
@@ -178,7 +180,7 @@ pub struct Known {
     id: String,
     /// `valid`, `expired` or `revoked`.
     state: &'static str,
-    /// The businesses it may work for; null is the one of the server it is shown to.
+    /// The businesses it may work for; null, as with keys of old, is the one of the server it is shown to.
     businesses: Option<Vec<String>>,
     /// Its tools; null is all.
     tools: Option<Vec<String>>,

@@ -98,8 +98,8 @@ impl Worst {
 /// The most a key is good for.
 #[derive(Debug, Clone)]
 pub struct Bounds {
-    /// The businesses it may work for; the one of the server it is shown to when absent.
-    pub businesses: Option<Vec<Business>>,
+    /// The businesses it may work for.
+    pub businesses: Vec<Business>,
     /// Its tools; all when absent.
     pub tools: Option<Toolset>,
     /// The worst its tools may do.
@@ -135,7 +135,7 @@ pub struct Key {
 /// The bounds of a key as they are kept.
 #[derive(Debug, Clone, FromRow)]
 pub struct Kept {
-    /// The businesses it may work for.
+    /// The businesses it may work for; with keys of old, the one of the server it is shown to.
     pub businesses: Option<Vec<String>>,
     /// Its tools.
     pub tools: Option<Vec<String>>,
@@ -190,8 +190,7 @@ pub async fn create(
         Uuid::new_v4().simple(),
         Uuid::new_v4().simple()
     );
-    let businesses = bounds.businesses.as_ref();
-    let businesses = businesses.map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let businesses = bounds.businesses.iter().map(ToString::to_string);
     let tools: Option<Vec<&str>> = match &bounds.tools {
         Some(Toolset::Only(names)) => Some(names.iter().map(String::as_str).collect()),
         Some(Toolset::All) | None => None,
@@ -200,7 +199,7 @@ pub async fn create(
     let made: Option<Option<DateTime<Utc>>> = sqlx::query_scalar(CREATE)
         .bind(name)
         .bind(hash(&key))
-        .bind(businesses)
+        .bind(businesses.collect::<Vec<_>>())
         .bind(tools)
         .bind(bounds.worst.as_str())
         .bind((!masked.is_empty()).then_some(masked))
