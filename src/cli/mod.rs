@@ -519,16 +519,34 @@ fn start_logging(options: &Options, env: &Env, serves: bool, color: bool) {
     } else {
         "error"
     };
-    let filter = env
-        .get("MEDTAINER_LOG")
+    let asked = env.get("MEDTAINER_LOG");
+    let filter = asked
         .and_then(|text| text.parse::<EnvFilter>().ok())
         .unwrap_or_else(|| EnvFilter::new(default));
+    let text = asked.unwrap_or(default);
+    let filter = match quiet(text).and_then(|quiet| quiet.parse().ok()) {
+        Some(quiet) => filter.add_directive(quiet),
+        None => filter,
+    };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_target(false)
         .with_ansi(color)
         .init();
+}
+
+/// What keeps the protocol's library from writing whole requests and answers, and with them what people
+/// are called, into a log that is to say much; where it is not named itself.
+fn quiet(filter: &str) -> Option<&'static str> {
+    use tracing_subscriber::filter::LevelFilter;
+    let words = filter.split(',').map(str::trim);
+    let says_much = |word: &str| {
+        let level = word.parse::<LevelFilter>();
+        level.is_ok_and(|level| level > LevelFilter::WARN)
+    };
+    let mut levels = words.filter(|word| !word.is_empty());
+    (levels.any(says_much) && !filter.contains("rmcp")).then_some("rmcp=warn")
 }
 
 /// The first Ctrl-C or SIGTERM asks for an end, the second does not ask.

@@ -25,8 +25,10 @@ async fn set(home: &Home, words: &str) -> Option<i32> {
 
 #[tokio::test]
 async fn a_passphrase_is_set_on_the_machine_and_changed() {
-    let house = serve(Home::new().await, &[]).await;
-    let client = Client::registered(&house).await;
+    let url = "https://tools.example.com";
+    let house = serve(Home::new().await, &["--public-url", url]).await;
+    let mut client = Client::registered(&house).await;
+    client.resource = Some(format!("{url}/mcp"));
     let page = Browser::new().open(&client.link(&house)).await;
     assert_eq!(page.status, 503);
     assert!(
@@ -40,14 +42,18 @@ async fn a_passphrase_is_set_on_the_machine_and_changed() {
     let kept = house.home.rows("select passphrase from oauth_owner").await;
     assert!(kept[0].starts_with("$argon2id$"), "{kept:?}");
     let mut browser = Browser::new();
-    browser.allow(&client.link(&house), &one).await;
+    let page = browser.open(&client.link(&house)).await;
+    let sent = browser.submit_from(&page, &page.form(&one), url).await;
+    assert_eq!(sent.status, 303);
     assert!(!browser.open(&client.link(&house)).await.asks_passphrase());
     assert_eq!(set(&house.home, &two).await, Some(0));
     let page = browser.open(&client.link(&house)).await;
     assert!(page.asks_passphrase(), "every browser has to be told again");
-    assert_eq!(browser.submit(&page, &page.form(&one)).await.status, 403);
+    let sent = browser.submit_from(&page, &page.form(&one), url).await;
+    assert_eq!(sent.status, 403);
     let page = browser.open(&client.link(&house)).await;
-    assert_eq!(browser.submit(&page, &page.form(&two)).await.status, 303);
+    let sent = browser.submit_from(&page, &page.form(&two), url).await;
+    assert_eq!(sent.status, 303);
 }
 
 #[tokio::test]

@@ -263,7 +263,7 @@ async fn consent(
 ) -> Result<Response, Stop> {
     let mut tx = store::begin(&oauth.0.app).await?;
     let owner = Owner::find(&mut tx).await?;
-    let knows = !asked.again && browser.is_logged_in(&mut tx).await?;
+    let knows = !asked.again && browser.is_logged_in(oauth, &mut tx).await?;
     let before = store::consented(&mut tx, &asked.client.id).await?;
     tx.commit().await.map_err(Error::from)?;
     if !owner.is_known(&oauth.0.app) {
@@ -351,7 +351,7 @@ async fn answered(
         return Ok(go(&asked.back(&no), Vec::new()));
     }
     let mut tx = store::begin(&oauth.0.app).await?;
-    let knows = !asked.again && browser.is_logged_in(&mut tx).await?;
+    let knows = !asked.again && browser.is_logged_in(oauth, &mut tx).await?;
     tx.commit().await.map_err(Error::from)?;
     let mut cookies = Vec::new();
     if !knows {
@@ -447,7 +447,9 @@ async fn log_in(
     let cookie = secrets::random("")?;
     let mut tx = store::begin(app).await?;
     passphrase::forgive(&mut tx, who).await?;
-    passphrase::log_in(&mut tx, &cookie).await?;
+    if oauth.0.site.is_secure() {
+        passphrase::log_in(&mut tx, &cookie).await?;
+    }
     tx.commit().await?;
     let known = match who {
         Guesser::Known(browser) => browser.to_owned(),
@@ -512,8 +514,10 @@ impl Browser {
         self.fresh.clone()
     }
 
-    async fn is_logged_in(&self, conn: &mut sqlx::PgConnection) -> Result<bool> {
-        if self.fresh.is_some() {
+    /// Whether the owner need not type the passphrase once more. Without TLS they always do: cookies know
+    /// no ports, and any other server on the same machine is sent this one.
+    async fn is_logged_in(&self, oauth: &OAuth, conn: &mut sqlx::PgConnection) -> Result<bool> {
+        if self.fresh.is_some() || !oauth.0.site.is_secure() {
             return Ok(false);
         }
         passphrase::is_logged_in(conn, &self.cookie).await

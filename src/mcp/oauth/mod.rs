@@ -64,22 +64,38 @@ pub struct Lives {
     pub grace: Duration,
 }
 
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
+const WEEK: Duration = Duration::from_hours(7 * 24);
+
 impl Lives {
     /// What the environment says, else an hour and two minutes.
     pub fn of(env: &Env) -> Result<Lives> {
-        let read = |variable: &str, usual| match env.get(variable) {
-            None => Ok(usual),
-            Some(text) => match text.parse() {
-                Ok(seconds) => Ok(Duration::from_secs(seconds)),
-                Err(_) => text
-                    .parse::<Span>()
-                    .map(Span::duration)
-                    .map_err(|why| Error::usage(format!("`{variable}`: {why}"))),
-            },
+        let read = |variable: &str, usual, least, most| {
+            let said = match env.get(variable) {
+                None => Ok(usual),
+                Some(text) => match text.parse() {
+                    Ok(seconds) => Ok(Duration::from_secs(seconds)),
+                    Err(_) => text
+                        .parse::<Span>()
+                        .map(Span::duration)
+                        .map_err(|why| Error::usage(format!("`{variable}`: {why}"))),
+                },
+            }?;
+            if (least..=most).contains(&said) {
+                return Ok(said);
+            }
+            let [least, most] = [least, most].map(Span::from);
+            Err(Error::usage(format!(
+                "`{variable}` is between {least} and {most}"
+            )))
         };
+        let minutes = Duration::from_secs(120);
         Ok(Lives {
-            access: read("MEDTAINER_MCP_ACCESS_TTL", Duration::from_secs(3_600))?,
-            grace: read("MEDTAINER_MCP_REFRESH_GRACE", Duration::from_secs(120))?,
+            access: read("MEDTAINER_MCP_ACCESS_TTL", HOUR, SECOND, WEEK)
+                .map_err(|e| e.hint("Leave it unset for an hour: some clients renew a token five minutes before its end, others after it."))?,
+            grace: read("MEDTAINER_MCP_REFRESH_GRACE", minutes, Duration::ZERO, HOUR)
+                .map_err(|e| e.hint("Leave it unset for two minutes: a replaced token that others have too is good for so long."))?,
         })
     }
 }
