@@ -178,3 +178,84 @@ async fn pages_that_need_no_credential_are_bounded_too() {
     let first = under_way.await.unwrap().unwrap();
     assert_eq!(first.text().await.unwrap(), "x");
 }
+
+/// An address of this machine by which others reach it.
+fn beyond_loopback() -> Option<std::net::IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    // Nothing is sent: it only finds the way there.
+    socket.connect("198.51.100.1:9").ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_loopback() && !ip.is_unspecified()).then_some(ip)
+}
+
+#[tokio::test]
+async fn one_address_has_only_so_many_connections() {
+    let Some(ip) = beyond_loopback() else {
+        return crate::registry::skip("this machine has no address but its loopback one");
+    };
+    let few = |listen: &mut Listen| {
+        listen.address = ([0, 0, 0, 0], 0).into();
+        listen.limits.connections_of_one = 2;
+    };
+    let theatre = Theatre::new(few).await;
+    let port = theatre.origin.rsplit(':').next().unwrap().to_owned();
+    let open = async |host: &str| {
+        let mut stream = TcpStream::connect(format!("{host}:{port}")).await.unwrap();
+        let ask = format!("GET /mcp HTTP/1.1\r\nhost: {host}:{port}\r\n\r\n");
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        let mut head = [0; 400];
+        let read = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut head));
+        let length = read.await.expect("an answer").unwrap_or_default();
+        (
+            stream,
+            String::from_utf8_lossy(&head[..length]).into_owned(),
+        )
+    };
+    let far = ip.to_string();
+    let (one, said) = open(&far).await;
+    assert!(said.starts_with("HTTP/1.1 4"), "{said}");
+    let (_two, _) = open(&far).await;
+    let (_, said) = open(&far).await;
+    assert!(
+        said.starts_with("HTTP/1.1 429")
+            && said.contains("retry-after: ")
+            && said.contains("from this address"),
+        "{said}"
+    );
+    for _ in 0..4 {
+        let (_, said) = open("127.0.0.1").await;
+        assert!(
+            said.starts_with("HTTP/1.1 405"),
+            "nobody counts this machine: {said}"
+        );
+    }
+    drop(one);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let (_, said) = open(&far).await;
+    assert!(
+        !said.starts_with("HTTP/1.1 429"),
+        "there is room again: {said}"
+    );
+
+    // Behind a proxy that is believed, all have its address, if it is near.
+    let proxied = Theatre::new(|listen| {
+        few(listen);
+        listen.trust_proxy = true;
+    })
+    .await;
+    let is_near = matches!(ip, std::net::IpAddr::V4(ip) if ip.is_private() || ip.is_link_local());
+    let port = proxied.origin.rsplit(':').next().unwrap();
+    let mut open = Vec::new();
+    let mut refused = 0;
+    for _ in 0..5 {
+        let mut stream = TcpStream::connect((ip, port.parse().unwrap()))
+            .await
+            .unwrap();
+        let mut head = [0; 12];
+        let read = stream.read(&mut head);
+        let said = tokio::time::timeout(Duration::from_millis(300), read).await;
+        refused += usize::from(said.is_ok());
+        open.push(stream);
+    }
+    assert_eq!(refused, if is_near { 0 } else { 3 });
+}

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +13,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use super::client::Remote;
-use super::limits::Limits;
+use super::client::{self, ClientAddress, Remote};
+use super::limits::{Limits, Taken, Tally};
 
 /// The connections of a server.
 #[derive(Clone)]
@@ -27,6 +28,8 @@ pub(super) struct Connections {
     limits: Limits,
     open: TaskTracker,
     room: Arc<Semaphore>,
+    of_one: Tally,
+    trust_proxy: bool,
     // No new request is read any more; the one under way is answered.
     winding_up: CancellationToken,
     // What is still open is closed as it stands.
@@ -38,11 +41,18 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n\
     content-type: text/plain\r\ncontent-length: 29\r\nconnection: close\r\n\r\n\
     too many connections at once\n";
 
+/// What one is told that has too many of them.
+const TOO_MANY: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 5\r\n\
+    content-type: text/plain\r\ncontent-length: 39\r\nconnection: close\r\n\r\n\
+    too many connections from this address\n";
+
 impl Connections {
-    pub(super) fn new(router: Router, limits: Limits) -> Self {
+    pub(super) fn new(router: Router, limits: Limits, trust_proxy: bool) -> Self {
         Connections {
             router,
             limits,
+            of_one: Tally::new(limits.connections_of_one),
+            trust_proxy,
             open: TaskTracker::new(),
             room: Arc::new(Semaphore::new(limits.connections)),
             winding_up: CancellationToken::new(),
@@ -58,17 +68,18 @@ impl Connections {
                 () = asked.cancelled() => return self.winding_up.cancel(),
             };
             match accepted {
-                Ok((mut stream, remote)) => {
-                    let Ok(room) = self.room.clone().try_acquire_owned() else {
-                        // As much as fits into the socket's buffer, without waiting for the client.
-                        stream.try_write(FULL).ok();
-                        stream.shutdown().await.ok();
-                        continue;
+                Ok((stream, remote)) => {
+                    let place = match self.place(remote) {
+                        Ok(place) => place,
+                        Err(why) => {
+                            turn_away(stream, why).await;
+                            continue;
+                        }
                     };
                     let serving = self.clone().serve(stream, Remote(remote));
                     self.open.spawn(async move {
                         serving.await;
-                        drop(room);
+                        drop(place);
                     });
                 }
                 Err(e) => {
@@ -78,6 +89,19 @@ impl Connections {
                 }
             }
         }
+    }
+
+    /// A place for one more connection of this address, or what to say where there is none.
+    fn place(
+        &self,
+        remote: SocketAddr,
+    ) -> Result<(OwnedSemaphorePermit, Option<Taken>), &'static [u8]> {
+        let of_one = match counted(remote.ip().to_canonical(), self.trust_proxy) {
+            None => None,
+            Some(address) => Some(self.of_one.take(address.to_string()).ok_or(TOO_MANY)?),
+        };
+        let room = self.room.clone().try_acquire_owned();
+        Ok((room.map_err(|_| FULL)?, of_one))
     }
 
     fn serve(self, stream: TcpStream, remote: Remote) -> impl Future<Output = ()> {
@@ -124,5 +148,46 @@ impl Connections {
     /// Closes what is still open.
     pub(super) fn cut(&self) {
         self.cut.cancel();
+    }
+}
+
+/// What the connections of an address are counted under; not those of this machine, nor those of a proxy
+/// whose clients all have its address.
+fn counted(address: IpAddr, trust_proxy: bool) -> Option<IpAddr> {
+    let is_proxy = trust_proxy && client::is_near(address);
+    (!address.is_loopback() && !is_proxy).then(|| ClientAddress(address).network())
+}
+
+/// As much as fits into the socket's buffer, without waiting for the client.
+async fn turn_away(mut stream: TcpStream, why: &[u8]) {
+    stream.try_write(why).ok();
+    stream.shutdown().await.ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trusted_proxy_and_this_machine_are_not_counted() {
+        let counted = |address: &str, trust_proxy| {
+            let address: IpAddr = address.parse().unwrap();
+            counted(address, trust_proxy).map(|address| address.to_string())
+        };
+        for (address, alone, proxied) in [
+            ("127.0.0.1", None, None),
+            ("::1", None, None),
+            ("10.0.0.7", Some("10.0.0.7"), None),
+            ("fd00::7", Some("fd00::"), None),
+            ("203.0.113.7", Some("203.0.113.7"), Some("203.0.113.7")),
+            (
+                "2001:db8:1:2:3::4",
+                Some("2001:db8:1:2::"),
+                Some("2001:db8:1:2::"),
+            ),
+        ] {
+            assert_eq!(counted(address, false).as_deref(), alone, "{address}");
+            assert_eq!(counted(address, true).as_deref(), proxied, "{address}");
+        }
     }
 }

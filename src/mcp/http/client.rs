@@ -47,7 +47,7 @@ pub(super) async fn locate(
 }
 
 /// A proxy stands on this machine or in its network; what comes from elsewhere did not pass it.
-fn is_near(address: IpAddr) -> bool {
+pub(super) fn is_near(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),

@@ -25,6 +25,9 @@ use crate::mcp::grant::Grant;
 pub struct Limits {
     /// Connections open at once.
     pub connections: usize,
+    /// Connections that one address has open at once. This machine's own are not counted, nor is a proxy
+    /// that is trusted.
+    pub connections_of_one: usize,
     /// Requests that are answered at once.
     pub requests: usize,
     /// Requests of one owner that are answered at once.
@@ -59,6 +62,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             connections: 1_024,
+            connections_of_one: 128,
             requests: 512,
             requests_of_one: 256,
             streams_of_one: 32,

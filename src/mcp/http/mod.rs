@@ -195,10 +195,10 @@ impl<H: ServerHandler + Clone> Stack<H> {
         cancel: CancellationToken,
         end: impl FnOnce() -> E,
     ) -> Result<()> {
-        let limits = self.listen.limits;
+        let (limits, trust_proxy) = (self.listen.limits, self.listen.trust_proxy);
         let closed = CancellationToken::new();
         let router = self.router(bound.address, closed.clone());
-        let connections = Connections::new(router, limits);
+        let connections = Connections::new(router, limits, trust_proxy);
         connections.take(bound.listener, cancel).await;
         end().await;
         // What was answered is on its way; streams without an end get one then, and a client that does
