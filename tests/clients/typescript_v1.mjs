@@ -26,8 +26,11 @@ const synced = await call('ghl_sync', { full: true, only: ['contacts'] }, { onpr
 const contacts = await call('ghl_contacts', { limit: 2, fields: 'id,name' });
 const refused = await call('ghl_contacts', { limit: 0 });
 const unknown = await call('nope', {}).then(() => null, (error) => error.code);
+const session = transport.sessionId;
+if (kind === 'http') await transport.terminateSession();
 console.log(JSON.stringify({
   version,
+  session,
   tools: tools.map((tool) => tool.name),
   progress,
   fetched: synced.structuredContent.data.items[0].fetched,

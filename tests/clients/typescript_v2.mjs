@@ -1,9 +1,10 @@
-// The TypeScript client of 2026-07-28: node typescript_v2.mjs auto|legacy http URL | stdio COMMAND...
+// The TypeScript client of 2026-07-28: node typescript_v2.mjs auto|legacy|default http URL | stdio COMMAND...
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 
 const [, , mode, kind, where, ...args] = process.argv;
-const client = new Client({ name: 'tests', version: '1' }, { versionNegotiation: { mode } });
+const options = mode === 'default' ? {} : { versionNegotiation: { mode } };
+const client = new Client({ name: 'tests', version: '1' }, options);
 await client.connect(kind === 'http'
   ? new StreamableHTTPClientTransport(new URL(where))
   : new StdioClientTransport({ command: where, args, env: process.env }));

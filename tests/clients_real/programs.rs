@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{at, report, said, stdio, with};
-use crate::mcp::house::House;
+use crate::mcp::house::{Home, House};
 use crate::registry::{self, Npm};
 
 /// Lists and calls through the Inspector, whose words say where the server is.
@@ -17,6 +17,13 @@ struct Inspector<'a> {
 impl<'a> Inspector<'a> {
     async fn new(npm: &'a Npm, house: &House) -> Self {
         let listed = house.tools().await.len();
+        Inspector { npm, listed }
+    }
+
+    async fn with_key(npm: &'a Npm, house: &House, key: &str) -> Self {
+        let list = house.modern("tools/list", json!({})).bearer_auth(key);
+        let list: Value = list.send().await.unwrap().json().await.unwrap();
+        let listed = list["result"]["tools"].as_array().unwrap().len();
         Inspector { npm, listed }
     }
 
@@ -36,18 +43,63 @@ impl<'a> Inspector<'a> {
     }
 
     async fn call(&self, server: &[&str]) {
-        let words = [
-            "--method",
-            "tools/call",
-            "--tool-name",
-            "ghl_contacts",
-            "--tool-arg",
-            "limit=2",
-        ];
-        let said = self.run(&words, server).await;
-        let count = &said["structuredContent"]["metadata"]["count"];
-        assert_eq!(count, 2, "{server:?}: {said}");
+        let call = ["--method", "tools/call", "--tool-name", "ghl_contacts"];
+        for arguments in [
+            ["--tool-arg", "limit=2"],
+            ["--tool-args-json", r#"{"limit":2,"tags":[]}"#],
+        ] {
+            let said = self.run(&[&call[..], &arguments].concat(), server).await;
+            let count = &said["structuredContent"]["metadata"]["count"];
+            assert_eq!(count, 2, "{server:?}: {said}");
+        }
     }
+}
+
+/// A server that wants a key, and one.
+async fn locked() -> (House, String) {
+    let home = Home::new().await;
+    let made = home.run(&["mcp", "keys", "create", "laptop"]).await;
+    let key = made["key"].as_str().unwrap().to_owned();
+    let serve = "--sandbox mcp serve --auth --listen 127.0.0.1:0";
+    let serve: Vec<_> = serve.split(' ').collect();
+    (House::start(home, &serve).await, key)
+}
+
+#[tokio::test]
+async fn with_a_key() {
+    let Some(npm) = Npm::installed() else { return };
+    let (house, key) = locked().await;
+    let inspector = Inspector::with_key(&npm, &house, &key).await;
+    let header = format!("Authorization: Bearer {key}");
+    let server = [&house.url, "--transport", "http", "--header", &header];
+    inspector.list(&server).await;
+    inspector.call(&server).await;
+    let remote = npm.command("mcp-remote");
+    let program = remote.get_program().to_str().unwrap();
+    // No blank, as it says.
+    let header = format!("Authorization:Bearer {key}");
+    let server = [
+        "--",
+        program,
+        &house.url,
+        "--allow-http",
+        "--header",
+        &header,
+    ];
+    inspector.list(&server).await;
+    inspector.call(&server).await;
+
+    let home = tempfile::tempdir().unwrap();
+    let mut claude = with(npm.claude(), &["mcp", "add", "--transport", "http"]);
+    claude.args([
+        "house",
+        &house.url,
+        "--header",
+        &format!("X-API-Key: {key}"),
+    ]);
+    said(at(home.path(), claude)).await;
+    let list = said(at(home.path(), with(npm.claude(), &["mcp", "list"]))).await;
+    assert!(list.contains("Connected"), "{list}");
 }
 
 #[tokio::test]
@@ -124,6 +176,25 @@ async fn fastmcp() {
         let text = called.to_string();
         assert!(text.contains("\"is_error\":false"), "{server:?}: {text}");
     }
+}
+
+#[tokio::test]
+async fn fastmcp_with_a_key() {
+    let Some(python) = registry::python("fastmcp==4.1.0") else {
+        return;
+    };
+    let (house, key) = locked().await;
+    let home = tempfile::tempdir().unwrap();
+    let call = |key: &str| {
+        let mut command = Command::new(python.with_file_name("fastmcp"));
+        command.args(["call", &house.url, "ghl_contacts", "limit=2", "--json"]);
+        at(home.path(), with(command, &["--auth", key]))
+    };
+    let called = report(call(&key)).await.to_string();
+    assert!(called.contains("\"is_error\":false"), "{called}");
+    let refused = tokio::process::Command::from(call("mtk_of_nobody"));
+    let refused = { refused }.output().await.unwrap();
+    assert!(!refused.status.success());
 }
 
 /// It calls no tool without a model, so it only connects.

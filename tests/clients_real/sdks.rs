@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::json;
 
 use super::{report, stdio, with};
-use crate::mcp::house::{House, MODERN};
+use crate::mcp::house::{Home, House, MODERN};
 use crate::registry::{self, Npm};
 
 const LEGACY: &str = "2025-11-25";
@@ -82,5 +82,21 @@ async fn typescript_2() {
     let run = |words: &[&str]| with(npm.script("typescript_v2.mjs"), words);
     tour(&house, run(&["auto", "http", &house.url]), MODERN).await;
     tour(&house, run(&["legacy", "http", &house.url]), LEGACY).await;
+    tour(&house, run(&["default", "http", &house.url]), LEGACY).await;
     tour(&house, run(&["auto", "stdio", &stdio(&house)]), MODERN).await;
+}
+
+#[tokio::test]
+async fn typescript_1_ends_its_session() {
+    let Some(npm) = Npm::installed() else { return };
+    let words = "--sandbox mcp serve --sessions --listen 127.0.0.1:0";
+    let words: Vec<_> = words.split(' ').collect();
+    let house = House::start(Home::new().await, &words).await;
+    let command = with(npm.script("typescript_v1.mjs"), &["http", &house.url]);
+    let said = report(command).await;
+    assert_eq!(said["fetched"], 1206, "{said}");
+    let session = said["session"].as_str().unwrap();
+    let late = house.legacy("ping", json!({}));
+    let late = late.header("mcp-session-id", session).send().await.unwrap();
+    assert_eq!(late.status(), 404);
 }

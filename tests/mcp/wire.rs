@@ -15,6 +15,7 @@ async fn outcome(what: &str, request: RequestBuilder) -> (u16, Option<i64>, Valu
         .unwrap_or_else(|e| panic!("{what}: {e:?}"));
     let status = reply.status().as_u16();
     let text = reply.text().await.unwrap();
+    assert!(status != 202 || text.is_empty(), "{what}: {text}");
     let body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
     (status, body["error"]["code"].as_i64(), body)
 }

@@ -125,7 +125,9 @@ async fn a_token_is_good_for_its_server_alone_and_for_its_time() {
             "--auth",
         ])
         .await;
-    assert_eq!(call(&other, &first.access).await.status(), 401);
+    let reply = call(&other, &first.access).await;
+    assert_eq!(reply.status(), 401);
+    assert!(challenge(reply.headers()).contains("error=\"invalid_token\""));
     assert_eq!(
         refusal(client.refresh(&other, &first.refresh)).await,
         (400, "invalid_target".into())
