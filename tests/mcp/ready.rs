@@ -68,6 +68,7 @@ async fn a_stranger_learns_no_more_than_whether_it_is() {
     let via = |value| Some(("x-forwarded-for", value));
     let open = House::new().await;
     assert!(whole(&ready(&open, None).await.1));
+    assert_eq!(ready(&open, via("203.0.113.7")).await.1, bare);
     let home = Home::new().await;
     let guarded = House::start(home, &[&SERVE[..], &["--auth"]].concat()).await;
     assert!(whole(&ready(&guarded, None).await.1), "from this machine");

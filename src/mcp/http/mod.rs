@@ -38,7 +38,6 @@ use accept::Connections;
 use limits::Tally;
 use normal::Norm;
 use origin::Gate;
-use ready::Tells;
 use sessions::Sessions;
 
 pub use admit::Door;
@@ -163,15 +162,11 @@ pub async fn serve(
     cancel: CancellationToken,
 ) -> Result<()> {
     let (app, business) = (server.0.app.clone(), server.0.business.clone());
-    let guarded = listen.needs_credentials(bound.address);
-    let tells = match (guarded, listen.public_url.is_some(), listen.trust_proxy) {
-        (false, ..) => Tells::Everybody,
-        (true, true, false) => Tells::Nobody,
-        (true, ..) => Tells::TheNear,
-    };
-    let mut beside = ready::pages(app.clone(), business.clone(), tells);
+    // Behind a proxy that does not say for whom it asks, all have its address.
+    let knows_the_near = listen.public_url.is_none() || listen.trust_proxy;
+    let mut beside = ready::pages(app.clone(), business.clone(), knows_the_near);
     let mut oauth = None;
-    if guarded {
+    if listen.needs_credentials(bound.address) {
         let site = Site::new(listen.public_url.clone(), &listen.hosts, bound.address);
         let server = OAuth::new(app, business, site)?;
         beside = beside.merge(server.router());

@@ -19,17 +19,6 @@ use crate::store::Business;
 /// For how long what the database said is told to others.
 const REMEMBERED: Duration = Duration::from_secs(1);
 
-/// Who is told which version of what runs here, besides whether it can work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tells {
-    /// Everybody: nobody but the programs of this machine gets here.
-    Everybody,
-    /// Those on this machine.
-    TheNear,
-    /// Nobody: all have the address of a proxy that is not trusted to tell them apart.
-    Nobody,
-}
-
 /// What the database said last, and when.
 #[derive(Debug, Clone, Copy)]
 struct Said {
@@ -49,17 +38,19 @@ impl Said {
 struct Ready {
     app: Arc<App>,
     business: Business,
-    tells: Tells,
+    // Whether it can be told who is on this machine.
+    knows_the_near: bool,
     // Whoever holds it asks for all who wait for it.
     last: Arc<Mutex<Option<Said>>>,
 }
 
-/// `/health`, which says that the process answers, and `/ready`, which asks the database.
-pub(super) fn pages(app: Arc<App>, business: Business, tells: Tells) -> Router {
+/// `/health`, which says that the process answers, and `/ready`, which asks the database. Programs of this
+/// machine are told which version of what runs here too, if it is known which they are.
+pub(super) fn pages(app: Arc<App>, business: Business, knows_the_near: bool) -> Router {
     let ready = Ready {
         app,
         business,
-        tells,
+        knows_the_near,
         last: Arc::default(),
     };
     Router::new()
@@ -94,14 +85,11 @@ impl Ready {
         }
     }
 
-    fn tells(&self, request: &Request) -> bool {
+    fn is_near(&self, request: &Request) -> bool {
         let address = request.extensions().get::<ClientAddress>();
-        let is_local = address.is_some_and(|ClientAddress(address)| address.is_loopback());
-        match self.tells {
-            Tells::Everybody => true,
-            Tells::TheNear => is_local && !request.headers().keys().any(is_of_a_proxy),
-            Tells::Nobody => false,
-        }
+        self.knows_the_near
+            && address.is_some_and(|ClientAddress(address)| address.is_loopback())
+            && !request.headers().keys().any(is_of_a_proxy)
     }
 }
 
@@ -116,7 +104,7 @@ async fn told(State(ready): State<Ready>, request: Request) -> Response {
     } else {
         "not ready"
     };
-    if !ready.tells(&request) {
+    if !ready.is_near(&request) {
         return answer(status, json!({ "status": word }));
     }
     let said = json!({
