@@ -98,7 +98,8 @@ impl Which {
 
 /// List calls, newest first
 ///
-/// Every call of every command is here, whoever made it. `audit show ID` tells all about one.
+/// Every call of every command is here, whoever made it; with `--command mcp` also whom the owner let in
+/// over MCP and who tried. `audit show ID` tells all about one.
 #[derive(Debug, Args)]
 pub struct List {
     #[command(flatten)]

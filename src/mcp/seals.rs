@@ -1,5 +1,9 @@
 //! What a question that goes with the client is sealed with: a key that all replicas share, so that any of
 //! them can open it, and the uses of those that were answered with a yes, so that each counts once.
+//!
+//! The key is in the database as it is, and so is the one that signs forms (`oauth_owner`): replicas share
+//! the database, and the key of the vault only where their owner gave it to each. Whoever reads it can make
+//! up a question, which a client could answer with a yes by itself anyway, and no credential.
 
 use std::time::Duration;
 

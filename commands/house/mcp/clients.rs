@@ -147,7 +147,8 @@ impl Chore for List {
 
 /// Take back what a client was allowed, at once
 ///
-/// Its tokens are useless from the next call on. It may ask again, and you are asked again.
+/// Its tokens are useless from the next call on, and jobs that it began are told to end. It may ask again,
+/// and you are asked again.
 #[derive(Debug, Args)]
 pub struct Revoke {
     /// Its id or its name

@@ -13,9 +13,9 @@ use super::keys::keys_connection;
 /// Set the passphrase by which you allow clients to connect
 ///
 /// Claude and other clients open a page of the server in your browser, which says who asks for what and
-/// wants this passphrase. It is kept as a hash that cannot be read back; setting it anew logs all browsers
-/// out, and lets clients that were allowed before go on. A server can have another one in its environment:
-/// `MEDTAINER_MCP_PASSPHRASE`.
+/// wants this passphrase: each time, or twice a day where the server is reached over https. It is kept as a
+/// hash that cannot be read back; setting it anew logs all browsers out, and lets clients that were allowed
+/// before go on. A server can have another one in its environment: `MEDTAINER_MCP_PASSPHRASE`.
 #[derive(Debug, Args)]
 pub struct Passphrase {
     /// Read it from standard input, a line
