@@ -1,6 +1,6 @@
 // The owner before a browser: node browser.mjs PASSPHRASE URL [stay]
 // Opens the page, fills in the form it shows, sends it, and follows where it leads; with `stay` it
-// prints that address instead.
+// prints that address instead. OWNER_ALLOWS names the scopes that stay ticked, where not all do.
 const [, , passphrase, start, stay] = process.argv;
 const origin = new URL(start).origin;
 const jar = new Map();
@@ -20,13 +20,17 @@ const plain = (text) => text
   .replaceAll('&#34;', '"').replaceAll('&quot;', '"').replaceAll('&#39;', "'").replaceAll('&#60;', '<')
   .replaceAll('&#62;', '>').replaceAll('&#38;', '&').replaceAll('&amp;', '&');
 
+const allowed = process.env.OWNER_ALLOWS?.split(' ');
+const ticked = (tag, scope) => / checked/.test(tag) && (allowed?.includes(scope) ?? true);
+
 /// What the form sends when it is left as it is, but for the passphrase.
 function filled(html) {
   const form = new URLSearchParams();
   for (const [tag] of html.matchAll(/<input [^>]*>/g)) {
     const attribute = (name) => plain(tag.match(new RegExp(` ${name}="([^"]*)"`))?.[1] ?? '');
     const type = attribute('type');
-    if (type === 'hidden' || (type === 'checkbox' && / checked/.test(tag))) form.append(attribute('name'), attribute('value'));
+    const value = attribute('value');
+    if (type === 'hidden' || (type === 'checkbox' && ticked(tag, value))) form.append(attribute('name'), value);
     if (type === 'password') form.append(attribute('name'), passphrase);
   }
   form.append('decision', 'allow');

@@ -1,6 +1,7 @@
 //! Clients that other people wrote, at pinned versions, over every transport they have.
 
 mod between;
+mod claude;
 mod logins;
 mod owner;
 mod page;

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::claude::Claude;
 use super::{at, report, said, stdio, with};
 use crate::mcp::house::{Home, House};
 use crate::registry::{self, Npm};
@@ -89,17 +90,11 @@ async fn with_a_key() {
     inspector.list(&server).await;
     inspector.call(&server).await;
 
-    let home = tempfile::tempdir().unwrap();
-    let mut claude = with(npm.claude(), &["mcp", "add", "--transport", "http"]);
-    claude.args([
-        "house",
-        &house.url,
-        "--header",
-        &format!("X-API-Key: {key}"),
-    ]);
-    said(at(home.path(), claude)).await;
-    let list = said(at(home.path(), with(npm.claude(), &["mcp", "list"]))).await;
-    assert!(list.contains("Connected"), "{list}");
+    let claude = Claude::new(&npm.claude());
+    let header = format!("X-API-Key: {key}");
+    let words = [house.url.as_str(), "--header", &header];
+    claude.add("house", "http", &words).await;
+    claude.finds(&["house"], "Connected").await;
 }
 
 #[tokio::test]
@@ -197,34 +192,33 @@ async fn fastmcp_with_a_key() {
     assert!(!refused.status.success());
 }
 
-/// It calls no tool without a model, so it only connects.
+/// What its model calls is in `claude.rs`.
 #[tokio::test]
 async fn claude_code() {
     let Some(npm) = Npm::installed() else { return };
     let house = House::new().await;
-    let home = tempfile::tempdir().unwrap();
-    let claude = |era: &str, words: &[&str]| {
-        let mut command = with(npm.claude(), words);
+    let (sse, stdio) = (house.url.replace("/mcp", "/sse"), stdio(&house));
+    for era in ["auto", "legacy"] {
+        let mut command = npm.claude();
         command
             .env("MCP_SDK_GENERATION", "v2")
             .env("MCP_PROTOCOL_NEGOTIATION", era);
-        at(home.path(), command)
-    };
-    let add = ["mcp", "add", "--transport"];
-    for server in [
-        &["http", "over-http", &house.url][..],
-        &["sse", "over-sse", &house.url.replace("/mcp", "/sse")],
-        &["stdio", "over-stdio", "--", &stdio(&house)],
-    ] {
-        said(claude("auto", &[&add[..], server].concat())).await;
-    }
-    for era in ["auto", "legacy"] {
-        let list = said(claude(era, &["mcp", "list"])).await;
-        for name in ["over-http:", "over-sse:", "over-stdio:"] {
-            let line = list.lines().find(|line| line.starts_with(name));
+        let claude = Claude::new(&command);
+        claude.add("over-http", "http", &[&house.url]).await;
+        claude.add("over-sse", "sse", &[&sse]).await;
+        claude.add("over-stdio", "stdio", &["--", &stdio]).await;
+        let servers = ["over-http", "over-sse", "over-stdio"];
+        claude.finds(&servers, "Connected").await;
+        for server in servers {
+            let two = json!({ "limit": 2, "fields": "id" });
+            let told = claude.calls(server, "ghl_contacts", two).await;
+            let told: Value = serde_json::from_str(&told).unwrap();
+            assert_eq!(told["metadata"]["count"], 2, "{era}, {server}: {told}");
+            let none = json!({ "limit": 0 });
+            let (told, failed) = claude.call(server, "ghl_contacts", none).await;
             assert!(
-                line.is_some_and(|line| line.ends_with("Connected")),
-                "{era}: {list}"
+                failed && told.contains("1 to 500"),
+                "{era}, {server}: {told}"
             );
         }
     }

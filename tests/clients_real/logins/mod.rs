@@ -14,7 +14,7 @@
 //!
 //! And who asks the owner again when a call is answered with `insufficient_scope`: all but the old
 //! TypeScript SDK, which refreshes its token where it should ask for more, and gives up. Inspector
-//! wants a word of whoever runs it. Claude Code does so when its model calls a tool, and no other way.
+//! wants a word of whoever runs it, and Claude Code has its person log in once more.
 
 mod programs;
 mod sdks;

@@ -1,14 +1,13 @@
 //! Programs: the MCP Inspector, mcp-remote and Claude Code.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use super::super::{at, report, said, with};
+use super::super::claude::Claude;
+use super::super::{at, report, with};
 use super::{DOCUMENT, Guarded, TTL};
 use crate::registry::Npm;
 
@@ -182,70 +181,45 @@ async fn mcp_remote_lasts() {
     }
 }
 
-/// Claude Code with a home of its own.
-struct Claude<'a> {
-    npm: &'a Npm,
-    home: TempDir,
-    secret: String,
+/// The name that Claude Code has for the server.
+const HOUSE: &str = "house";
+
+/// Claude Code, whose owner is before a browser, with the server and these words about itself.
+async fn claude(npm: &Npm, guarded: &Guarded, words: &[&str], secret: &str) -> Claude {
+    let mut command = guarded.owner.before(npm.claude());
+    let claude = Claude::new(command.env("MCP_CLIENT_SECRET", secret));
+    let words = [&[guarded.url.as_str()], words].concat();
+    claude.add(HOUSE, "http", &words).await;
+    claude
 }
 
-impl<'a> Claude<'a> {
-    /// It has the server added, with these words.
-    async fn new(npm: &'a Npm, guarded: &Guarded, words: &[&str], secret: &str) -> Self {
-        let claude = Claude {
-            npm,
-            home: tempfile::tempdir().unwrap(),
-            secret: secret.to_owned(),
-        };
-        let add = ["mcp", "add", "--transport", "http", "house", &guarded.url];
-        said(claude.command(guarded, &[&add[..], words].concat())).await;
-        claude
-    }
-
-    fn command(&self, guarded: &Guarded, words: &[&str]) -> Command {
-        let mut command = guarded.owner.before(with(self.npm.claude(), words));
-        command.env("MCP_CLIENT_SECRET", &self.secret);
-        at(self.home.path(), command)
-    }
-
-    /// It says so of the server, in the list and alone.
-    async fn finds(&self, guarded: &Guarded, state: &str) {
-        for words in [&["mcp", "list"][..], &["mcp", "get", "house"]] {
-            let found = said(self.command(guarded, words)).await;
-            assert!(found.contains(state), "{state}: {found}");
-        }
-    }
-
-    /// It wants a terminal for this.
-    async fn logs_in(&self, guarded: &Guarded) {
-        let login = self.command(guarded, &[]);
-        let program = Path::new(login.get_program()).display();
-        let mut terminal = Command::new("script");
-        terminal.args(["-qec", &format!("'{program}' mcp login house"), "/dev/null"]);
-        for (name, value) in login.get_envs() {
-            match value {
-                Some(value) => terminal.env(name, value),
-                None => terminal.env_remove(name),
-            };
-        }
-        said(at(self.home.path(), terminal)).await;
-    }
-}
-
-/// As `lasting`; it calls no tool without a model, so that it connects is what counts.
-async fn claude_lasts(guarded: Guarded, all: &[Claude<'_>], known: &[&str], registered: usize) {
-    let find = async |guarded: &Guarded, state: &str| {
-        join_all(all.iter().map(|claude| claude.finds(guarded, state))).await;
+/// As `lasting`.
+async fn claude_lasts(guarded: Guarded, all: &[Claude], known: &[&str], registered: usize) {
+    let find = async |state: &str| {
+        join_all(all.iter().map(|claude| claude.finds(&[HOUSE], state))).await;
     };
-    find(&guarded, "Needs authentication").await;
-    join_all(all.iter().map(|claude| claude.logs_in(&guarded))).await;
-    find(&guarded, "Connected").await;
+    let call = async |tool: &str| {
+        let calls = all
+            .iter()
+            .map(|claude| claude.calls(HOUSE, tool, json!({})));
+        for told in join_all(calls).await {
+            let told: Value = serde_json::from_str(&told).unwrap();
+            assert_eq!(told["status"], "success", "{told}");
+        }
+    };
+    find("Needs authentication").await;
+    join_all(all.iter().map(|claude| claude.log_in(HOUSE))).await;
+    find("Connected").await;
+    call("ghl_contacts").await;
     tokio::time::sleep(TTL + Duration::from_secs(1)).await;
-    find(&guarded, "Connected").await;
+    find("Connected").await;
+    call("ghl_contacts").await;
     guarded.refreshed(known, registered);
     let guarded = guarded.restart().await;
     tokio::time::sleep(TTL).await;
-    find(&guarded, "Connected").await;
+    find("Connected").await;
+    // It asked for every scope at once.
+    call("ghl_sync").await;
     guarded.refreshed(known, registered);
     assert_eq!(guarded.consents(), []);
 }
@@ -257,8 +231,8 @@ async fn claude_code_lasts() {
     let (id, secret) = guarded.by_hand("http://localhost/callback").await;
     let by_hand = ["--client-id", &id, "--client-secret"];
     let all = [
-        Claude::new(&npm, &guarded, &[], "").await,
-        Claude::new(&npm, &guarded, &by_hand, &secret).await,
+        claude(&npm, &guarded, &[], "").await,
+        claude(&npm, &guarded, &by_hand, &secret).await,
     ];
     claude_lasts(guarded, &all, &[DOCUMENT, &id], 0).await;
 }
@@ -272,6 +246,32 @@ async fn claude_code_registers_where_documents_are_not_read() {
         said.remove("client_id_metadata_document_supported");
     });
     let guarded = guarded.await;
-    let all = [Claude::new(&npm, &guarded, &[], "").await];
+    let all = [claude(&npm, &guarded, &[], "").await];
     claude_lasts(guarded, &all, &[], 1).await;
+}
+
+/// Where its owner took something away that a call needs, it says so and goes on when they gave it back.
+#[tokio::test]
+async fn claude_code_asks_for_more() {
+    let Some(npm) = Npm::installed() else { return };
+    let guarded = Guarded::new(&npm).await;
+    let mut command = guarded.owner.before(npm.claude());
+    let strict = Claude::new(command.env("OWNER_ALLOWS", "read"));
+    strict.add(HOUSE, "http", &[&guarded.url]).await;
+    strict.log_in(HOUSE).await;
+    strict.calls(HOUSE, "ghl_contacts", json!({})).await;
+    let (told, failed) = strict.call(HOUSE, "ghl_sync", json!({})).await;
+    let wanted = [
+        "needs additional permissions",
+        "read write",
+        "re-authenticate",
+    ];
+    assert!(
+        failed && wanted.iter().all(|words| told.contains(words)),
+        "{told}"
+    );
+
+    let generous = strict.with(&guarded.owner.before(npm.claude()));
+    generous.log_in(HOUSE).await;
+    generous.calls(HOUSE, "ghl_sync", json!({})).await;
 }
