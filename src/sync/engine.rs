@@ -9,6 +9,7 @@ use super::beside::Beside;
 use super::bulk;
 use super::page::{Turns, check_progress, distinct};
 use super::state::{self, Reached, Run, State, Verdict};
+use super::statistics;
 use super::{Busy, Collection, Cursor, Mode, Options, Page, Phase, Report, Source, Span, Step};
 use crate::store::{Store, needs_migration};
 use crate::{Error, Kind, Result};
@@ -467,6 +468,11 @@ impl<'a> Work<'a> {
         tx.commit().await?;
         if self.progress.written > 0 {
             self.collection.settle(self.conn).await?;
+            // Only a help: what was written is there all the same.
+            if let Err(error) = statistics::analyze_new(self.conn).await {
+                let name = self.collection.name();
+                tracing::debug!(collection = name, %error, "new tables were not analyzed");
+            }
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ mod bulk;
 mod engine;
 mod page;
 mod state;
+mod statistics;
 
 use std::sync::OnceLock;
 use std::time::Duration;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{FromRow, PgConnection};
 
-use super::{Applied, Cursor, Mode, Page, bulk};
+use super::{Applied, Cursor, Mode, Page, bulk, statistics};
 use crate::store::{audit, redact};
 use crate::{Error, Result};
 
@@ -243,6 +243,7 @@ pub const STATEMENTS: &[(&str, &str)] = &[
     ("sync::PUT_OFF", bulk::PUT_OFF),
     ("sync::WAITING", bulk::WAITING),
     ("sync::BUILD", bulk::BUILD),
+    ("sync::ANALYZE_NEW", statistics::ANALYZE_NEW),
     ("sync::IMPATIENT", bulk::IMPATIENT),
 ];
 
