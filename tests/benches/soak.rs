@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use house::House;
+use house::{Home, House};
 
 #[tokio::main]
 async fn main() {
@@ -34,7 +34,9 @@ async fn main() {
     let callers = number("--callers", 64);
     let seconds = |name: &str, otherwise| Duration::from_secs(number(name, otherwise) as u64);
 
-    let house = House::new().await;
+    // What the provider takes is not the server's.
+    let (home, _provider) = Home::with_provider(&[]).await;
+    let house = House::start(home, load::SERVE).await;
     house
         .call("ghl_sync", json!({ "only": ["contacts"] }))
         .await;

@@ -142,7 +142,8 @@ pub const READ: &str = "gohighlevel.read_contacts";
 
 /// How the tasks of the callers begin; the sandbox has tasks of its own.
 const OURS: &str = "Load";
-const SERVE: &[&str] = &["mcp", "serve", "--listen", "127.0.0.1:0"];
+/// A server on a port of its own.
+pub const SERVE: &[&str] = &["mcp", "serve", "--listen", "127.0.0.1:0"];
 
 /// The last message of a reply, which comes as events where it takes long.
 fn message(reply: &str) -> Option<Value> {

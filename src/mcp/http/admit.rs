@@ -281,6 +281,32 @@ pub(super) fn is_of_a_proxy(name: &HeaderName) -> bool {
         || ["forwarded", "via", "x-real-ip", "cf-connecting-ip"].contains(&name)
 }
 
+/// Headers that nearly every request has, and which are what their names say: looking for what else they
+/// may have been meant for costs more than all else here.
+const ORDINARY: [&str; 17] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "authorization",
+    "cache-control",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "last-event-id",
+    "mcp-method",
+    "mcp-name",
+    "mcp-protocol-version",
+    "mcp-session-id",
+    "origin",
+    "user-agent",
+    KEY,
+];
+
+fn is_ordinary(name: &str) -> bool {
+    ORDINARY.contains(&name)
+}
+
 /// A header that was probably meant to hold a key.
 fn misspelt(headers: &HeaderMap) -> Option<&HeaderName> {
     let meant = |name: &&HeaderName| {
@@ -298,7 +324,8 @@ fn misspelt(headers: &HeaderMap) -> Option<&HeaderName> {
             .contains(&bare.as_str())
             || strsim::damerau_levenshtein(&bare, "xapikey") <= 2
     };
-    headers.keys().filter(|name| *name != KEY).find(meant)
+    let mut others = headers.keys().filter(|name| !is_ordinary(name.as_str()));
+    others.find(meant)
 }
 
 const BUSINESS: &str = "x-medtainer-business";
@@ -320,7 +347,7 @@ fn is_ours(name: &str) -> bool {
 fn narrowing(headers: &HeaderMap, server: &Server) -> Result<Narrowing> {
     let mut by = Narrowing::default();
     for name in headers.keys().map(HeaderName::as_str) {
-        if !is_ours(name) {
+        if is_ordinary(name) || !is_ours(name) {
             continue;
         }
         let known = "The headers are `X-Medtainer-Business: NAME`, `X-Medtainer-Tools: ghl,godaddy` and `X-Medtainer-Read-Only: true`, each once.";

@@ -1,11 +1,12 @@
 //! Cached calls over MCP, each with a durable row in the audit trail.
 //!
-//! Held against two forms that commit one row for each call before they answer: the same server without
-//! shared commits, and the plainest form there is, a bare handler that asks the same two questions over as
-//! many connections. Each is a process of its own, and they take turns. And the audit trail by itself: the
-//! same rows with shared commits and with one commit for each. What sharing gains depends on what a flush
-//! costs, which on some machines is next to nothing: so all of it is done once more with flushes that take
-//! 2 ms longer (`commit_delay`), as on an ordinary disk.
+//! Held against three forms that commit one row for each call before they answer: the same server without
+//! shared commits; the plainest form there is, a bare handler that asks the same two questions over as many
+//! connections; and that handler as the design began from, which keeps the whole answer in the row, has a
+//! transaction for each call and 16 callers. Each is a process of its own, and they take turns. And the
+//! audit trail by itself: the same rows with shared commits and with one commit for each. What sharing gains
+//! depends on what a flush costs, which on some machines is next to nothing: so all of it is done once more
+//! with flushes that take 2 ms longer (`commit_delay`), as on an ordinary disk.
 
 use std::future::Future;
 use std::path::Path;
@@ -23,8 +24,8 @@ use medtainer_core::postgres::Cluster;
 use medtainer_core::store::audit::{Caller, Execution, Recorder};
 use medtainer_core::store::{Business, Store};
 use serde_json::json;
-use sqlx::postgres::PgPool;
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -44,6 +45,7 @@ const LIST: &str = "select to_jsonb(page)::text from (
 const AUDIT: &str = "insert into tool_executions
     (tool_name, command, effect, caller, params, timestamp, finished_at, duration_ms, status, response, source)
     values ($1, $2, $3, $4, $5::text::jsonb, now(), now(), $6, $7, $8::text::jsonb, $9) returning id::bigint";
+const SUMMARY: &str = "{\"count\":10,\"complete\":true}";
 
 /// The word with which this program is started again as one of the servers to compare with.
 pub const SERVE: &str = "serve-for-mcp-figures";
@@ -57,6 +59,28 @@ enum Form {
     Alone,
     /// A handler with nothing around it, with a commit for each call.
     Bare,
+    /// The same, with a transaction for each call and the whole answer in its row.
+    Whole,
+}
+
+impl Form {
+    const ALL: [Form; 4] = [Form::Product, Form::Alone, Form::Bare, Form::Whole];
+
+    fn word(self) -> &'static str {
+        match self {
+            Form::Product => "product",
+            Form::Alone => "alone",
+            Form::Bare => "bare",
+            Form::Whole => "whole",
+        }
+    }
+
+    fn callers(self) -> usize {
+        match self {
+            Form::Whole => 16,
+            _ => CALLERS,
+        }
+    }
 }
 
 /// Is one of the servers, until it is killed.
@@ -65,7 +89,7 @@ pub fn be(form: &str, home: &str) {
     runtime.block_on(async {
         match form {
             "alone" => alone().await,
-            _ => bare(Path::new(home)).await,
+            form => bare(Path::new(home), form == Form::Whole.word()).await,
         }
     });
 }
@@ -112,15 +136,12 @@ async fn measure(scene: &Scene, calls: usize) {
             .execute(&pool)
             .await
             .expect("a setting");
-        let mut forms = [const { Vec::new() }; 3];
-        let mut costs = [const { Vec::new() }; 3];
-        let mut slowest = [const { Vec::new() }; 3];
+        let mut forms = [const { Vec::new() }; 4];
+        let mut costs = [const { Vec::new() }; 4];
+        let mut slowest = [const { Vec::new() }; 4];
         let mut trail = [const { Vec::new() }; 3];
         for _ in 0..ROUNDS {
-            for (place, form) in [Form::Product, Form::Alone, Form::Bare]
-                .into_iter()
-                .enumerate()
-            {
+            for (place, form) in Form::ALL.into_iter().enumerate() {
                 let (rate, cost, p95) = served(scene, form, calls).await;
                 forms[place].push(rate);
                 costs[place].push(cost);
@@ -130,24 +151,28 @@ async fn measure(scene: &Scene, calls: usize) {
             trail[1].push(recording(&alone, calls * 2).await);
             trail[2].push(recording(&single, calls / 10).await);
         }
-        let ratio = |all: &[Vec<f64>; 3], place: usize| {
+        let ratio = |all: &[Vec<f64>], place: usize| {
             let ratios = all[0]
                 .iter()
                 .zip(&all[place])
                 .map(|(ours, other)| ours / other);
             median(ratios.collect())
         };
-        let (by_alone, by_bare) = (ratio(&forms, 1), ratio(&forms, 2));
+        let (by_alone, by_bare, by_whole) = (ratio(&forms, 1), ratio(&forms, 2), ratio(&forms, 3));
         let (by_sixteen, by_one) = (ratio(&trail, 1), ratio(&trail, 2));
         let late_by = ratio(&slowest, 2);
-        let [product, alone, bare] = forms.map(median);
+        let [product, alone, bare, whole] = forms.map(median);
         let costs = costs.map(median);
         println!("      {disk}");
         println!(
             "        calls/s (and ms of processor a call in the server): over MCP {product:.0} ({:.2}), the \
              same with a commit for each {alone:.0} ({:.2}), a bare handler with a commit for each {bare:.0} \
-             ({:.2})",
-            costs[0], costs[1], costs[2]
+             ({:.2}), with a transaction and the whole answer for each and {} callers {whole:.0} ({:.2})",
+            costs[0],
+            costs[1],
+            costs[2],
+            Form::Whole.callers(),
+            costs[3]
         );
         let [grouped, sixteen, one] = trail.map(median);
         println!(
@@ -175,6 +200,12 @@ async fn measure(scene: &Scene, calls: usize) {
         );
         figure("calls over MCP, times a bare handler's", by_bare, "", bound);
         figure(
+            "calls over MCP, times a bare handler's that keeps whole answers",
+            by_whole,
+            "",
+            bound,
+        );
+        figure(
             "p95 of a call over MCP, times a bare handler's",
             late_by,
             "",
@@ -193,11 +224,10 @@ async fn measure(scene: &Scene, calls: usize) {
 async fn served(scene: &Scene, form: Form, calls: usize) -> (f64, f64, f64) {
     let mut command = match form {
         Form::Product => scene.medtainer(&["mcp", "serve", "--listen", "127.0.0.1:0", "--quiet"]),
-        Form::Alone | Form::Bare => {
+        Form::Alone | Form::Bare | Form::Whole => {
             let home = scene.home();
             let mut command = Command::new(std::env::current_exe().expect("this program"));
-            let word = if form == Form::Alone { "alone" } else { "bare" };
-            command.arg(SERVE).arg(word).arg(home);
+            command.arg(SERVE).arg(form.word()).arg(home);
             command
                 .env("MEDTAINER_HOME", home)
                 .env_remove("DATABASE_URL");
@@ -207,9 +237,9 @@ async fn served(scene: &Scene, form: Form, calls: usize) -> (f64, f64, f64) {
     let mut server = command.stdout(Stdio::piped()).spawn().expect("a server");
     let line = scene::first_line(&mut server);
     let url = line["mcp"].as_str().expect("its address").to_owned();
-    over_http(&url, calls / 4).await;
+    over_http(&url, calls / 4, form.callers()).await;
     let before = processor_time(&server);
-    let (rate, p95) = over_http(&url, calls).await;
+    let (rate, p95) = over_http(&url, calls, form.callers()).await;
     let cost = (processor_time(&server) - before) * 1_000.0 / calls as f64;
     server.kill().ok();
     server.wait().ok();
@@ -253,7 +283,7 @@ async fn rate<F: Future<Output = ()> + Send + 'static>(
 /// it shares the processors with what is measured.
 ///
 /// Tells the calls in a second, and within how many milliseconds 95 of 100 were answered.
-async fn over_http(url: &str, calls: usize) -> (f64, f64) {
+async fn over_http(url: &str, calls: usize, callers: usize) -> (f64, f64) {
     let (address, path) = url
         .strip_prefix("http://")
         .and_then(|rest| rest.split_once('/'))
@@ -267,7 +297,7 @@ async fn over_http(url: &str, calls: usize) -> (f64, f64) {
         body.len()
     );
     let mut clients = Vec::new();
-    for _ in 0..CALLERS {
+    for _ in 0..callers {
         let stream = TcpStream::connect(address).await.expect("a connection");
         stream.set_nodelay(true).expect("no delay");
         clients.push(stream);
@@ -277,8 +307,8 @@ async fn over_http(url: &str, calls: usize) -> (f64, f64) {
         let request = request.clone();
         tokio::spawn(async move {
             let mut answer = Vec::with_capacity(64 * 1024);
-            let mut times = Vec::with_capacity(calls / CALLERS);
-            for _ in 0..calls / CALLERS {
+            let mut times = Vec::with_capacity(calls / callers);
+            for _ in 0..calls / callers {
                 let asked = Instant::now();
                 stream.write_all(request.as_bytes()).await.expect("sent");
                 read_answer(&mut stream, &mut answer).await;
@@ -360,42 +390,21 @@ async fn alone() {
     served.expect("an end");
 }
 
-/// A server that does what has to be done and nothing else.
-async fn bare(home: &Path) {
+/// A server that does what has to be done and nothing else; `whole` answers are kept, in a transaction each.
+async fn bare(home: &Path, whole: bool) {
     let options = Cluster::new(home, None, None).connect_options();
     let business = Business::default();
     let store = Store::new(options, business, &medtainer::MIGRATOR, CONNECTIONS);
     let pool = store.pool().clone();
-    let answer = |pool: axum::extract::State<PgPool>, _body: String| async move {
+    let answer = move |pool: axum::extract::State<PgPool>, _body: String| async move {
         let mut conn = pool.acquire().await.expect("a connection");
-        let state = sqlx::query(STATE)
-            .bind("ghl.contacts")
-            .fetch_one(&mut *conn)
-            .await
-            .expect("a state");
-        let as_of: chrono::DateTime<chrono::Utc> = state.get(0);
-        let rows: Vec<String> = sqlx::query_scalar(LIST)
-            .bind(11_i64)
-            .fetch_all(&mut *conn)
-            .await
-            .expect("rows");
-        let id: i64 = sqlx::query_scalar(AUDIT)
-            .bind("gohighlevel.read_contacts")
-            .bind("ghl contacts")
-            .bind("read")
-            .bind("script")
-            .bind("{\"limit\":10}")
-            .bind(1)
-            .bind("success")
-            .bind("{\"count\":10,\"complete\":true}")
-            .bind("cached")
-            .fetch_one(&mut *conn)
-            .await
-            .expect("recorded");
-        format!(
-            "{{\"data\":[{}],\"as_of\":\"{as_of}\",\"execution_id\":{id}}}",
-            rows.join(",")
-        )
+        if whole {
+            let mut transaction = conn.begin().await.expect("a transaction");
+            let answer = answered(&mut transaction, true).await;
+            transaction.commit().await.expect("a commit");
+            return answer;
+        }
+        answered(&mut conn, false).await
     };
     let router = axum::Router::new()
         .route("/mcp", axum::routing::post(answer))
@@ -408,4 +417,35 @@ async fn bare(home: &Path) {
         stream.set_nodelay(true).ok();
     });
     axum::serve(serving, router).await.expect("an end");
+}
+
+/// Asks the two questions and writes the row.
+async fn answered(conn: &mut PgConnection, whole: bool) -> String {
+    let state = sqlx::query(STATE)
+        .bind("ghl.contacts")
+        .fetch_one(&mut *conn)
+        .await
+        .expect("a state");
+    let as_of: chrono::DateTime<chrono::Utc> = state.get(0);
+    let rows: Vec<String> = sqlx::query_scalar(LIST)
+        .bind(11_i64)
+        .fetch_all(&mut *conn)
+        .await
+        .expect("rows");
+    let data = rows.join(",");
+    let kept = format!("{{\"data\":[{data}]}}");
+    let id: i64 = sqlx::query_scalar(AUDIT)
+        .bind("gohighlevel.read_contacts")
+        .bind("ghl contacts")
+        .bind("read")
+        .bind("script")
+        .bind("{\"limit\":10}")
+        .bind(1)
+        .bind("success")
+        .bind(if whole { &kept } else { SUMMARY })
+        .bind("cached")
+        .fetch_one(&mut *conn)
+        .await
+        .expect("recorded");
+    format!("{{\"data\":[{data}],\"as_of\":\"{as_of}\",\"execution_id\":{id}}}")
 }
