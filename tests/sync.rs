@@ -639,7 +639,7 @@ async fn a_crash_of_the_server_that_empties_the_seen_ids_buries_nobody() {
         .await
         .unwrap_err();
     // What recovery does to an unlogged table.
-    store.pool().execute("truncate sync_seen").await.unwrap();
+    store.pool().execute("truncate sync_pages").await.unwrap();
     provider.trouble(Trouble::None);
     let done = full(&store, &provider).await;
     assert_eq!(

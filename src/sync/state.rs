@@ -1,4 +1,5 @@
-//! What a sync remembers between processes: `sync_runs`, `sync_state` and `sync_seen`.
+//! What a sync remembers between processes: `sync_runs`, `sync_state` and `sync_pages`, of which `sync_seen` is
+//! the view with a row for each id.
 
 use std::time::Duration;
 
@@ -109,7 +110,8 @@ select watermark, last_success_at, last_full_at, last_run_id, provider_total, ru
        coalesce(seen > 0 and checkpoint_at > clock_timestamp() - interval '1 day', false) as resumable
   from sync_state where collection = $1";
 
-const SEEN: &str = "select count(*) from sync_seen where run_id = $1";
+const SEEN: &str =
+    "select coalesce(sum(cardinality(ids)), 0)::bigint from sync_pages where run_id = $1";
 
 const COUNTED: &str =
     "select count(*) from (select distinct id from sync_seen where run_id = $1) seen";
@@ -154,7 +156,7 @@ returning run_id";
 
 // Also what is left of runs nobody will take up again.
 const FORGET_SEEN: &str = "\
-delete from sync_seen where run_id not in (select run_id from sync_state where run_id is not null)";
+delete from sync_pages where run_id not in (select run_id from sync_state where run_id is not null)";
 
 const RESUME_RUN: &str = "\
 update sync_runs
@@ -171,7 +173,7 @@ with run as (
            complete = case when $14::text is null then complete else false end
      where id = $2
 ), noted as (
-    insert into sync_seen (run_id, id) select $2, unnest($11::text[])
+    insert into sync_pages (run_id, ids) values ($2, $11)
 )
 update sync_state
    set cursor = $10, all_fetched = $10::text is null, seen = seen + cardinality($11::text[]), total_low = least(total_low, $9),
@@ -192,7 +194,7 @@ with run as (
      where id = $2
     returning id, mode, started_at
 ), forgotten as (
-    delete from sync_seen where run_id = $2
+    delete from sync_pages where run_id = $2
 )
 update sync_state s
    set watermark = case when $8 and s.newest is not null then greatest(s.watermark, least(s.newest, run.started_at))

@@ -33,6 +33,10 @@ pub(super) fn dates(seed: &Seed, number: u64) -> (i64, i64) {
 
 /// The letters of a name that fit into an address.
 fn slug(name: &str) -> String {
+    if name.is_ascii() {
+        let letters = name.chars().filter(char::is_ascii_alphanumeric);
+        return letters.map(|letter| letter.to_ascii_lowercase()).collect();
+    }
     name.nfd()
         .filter_map(|letter| match letter {
             'ß' => Some('s'),
