@@ -41,6 +41,7 @@ impl Row for Known {
         Column::age("Ended", "finished_at"),
         Column::text("Owner", "owner"),
         Column::prose("Note", "note"),
+        Column::asked("Error", "result.error.message"),
     ];
 }
 

@@ -67,6 +67,9 @@ async fn a_job_ends_when_its_key_is_revoked() {
         "{:?}",
         began.elapsed()
     );
+    let shown = home.command(&["job", "get", &lost]).output().await.unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("revoked"), "{shown}");
     for id in [kept, own] {
         let job = home.run(&["job", "get", &id]).await;
         assert_eq!(job["state"], "running", "others go on: {job}");

@@ -194,7 +194,7 @@ async fn strangers_fill_no_table() {
     for _ in 0..12 {
         deny(&house, &client, &mut browser).await;
     }
-    assert_eq!(trail(&house).await.len(), 22 + 5);
+    assert_eq!(trail(&house).await.len(), 22 + 6);
     let token = log_in(&house, &client.with_scope("read")).await.access;
     let before = trail(&house).await.len();
     for _ in 0..40 {

@@ -20,7 +20,7 @@ use crate::store::audit::{Caller, Execution};
 
 /// Attempts within a minute that are written down: of one stranger, of all strangers, of one client that
 /// has a token.
-const OF_A_STRANGER: u32 = 5;
+const OF_A_STRANGER: u32 = 6;
 const OF_STRANGERS: u32 = 20;
 const OF_A_CLIENT: u32 = 10;
 
