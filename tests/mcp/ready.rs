@@ -37,13 +37,18 @@ async fn many_who_ask_at_once_cost_the_database_one_look() {
         .unwrap();
     let asked = join_all((0..40).map(|_| ready(&house, None)));
     let looked = async {
-        tokio::time::sleep(Duration::from_millis(700)).await;
         let waiting = "select count(*) from pg_locks l join pg_class c on c.oid = l.relation
             where c.relname = '_sqlx_migrations' and not l.granted";
-        let waiting: i64 = sqlx::query_scalar(waiting)
-            .fetch_one(&mut other)
-            .await
-            .unwrap();
+        let mut count = async || -> i64 {
+            let count = sqlx::query_scalar(waiting);
+            count.fetch_one(&mut other).await.unwrap()
+        };
+        while count().await == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        // The others come meanwhile.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let waiting = count().await;
         held.rollback().await.unwrap();
         waiting
     };

@@ -33,6 +33,7 @@ async fn a_server_does_not_start_with_tokens_that_nobody_can_use_or_that_never_e
             let run = tokio::time::timeout(std::time::Duration::from_secs(20), command.output());
             let refused = run.await.expect("it does not start").unwrap();
             assert_eq!(refused.status.code(), Some(2), "{name} {value}");
+            assert!(refused.stdout.is_empty(), "it never listened");
             let said = String::from_utf8_lossy(&refused.stderr).into_owned();
             assert!(said.contains(name) && said.contains("between"), "{said}");
         }

@@ -71,6 +71,7 @@ async fn a_server_does_not_start_with_a_passphrase_that_is_guessed_at_once() {
         home.env.push((PASSPHRASE.into(), short.into()));
         let refused = home.command(&words).output().await.unwrap();
         assert_eq!(refused.status.code(), Some(2), "{short:?}");
+        assert!(refused.stdout.is_empty(), "it never listened");
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(
             said.contains(PASSPHRASE) && !said.contains("sesame"),

@@ -151,7 +151,7 @@ async fn what_the_owner_did_says_to_which_key_or_client() {
 #[tokio::test]
 async fn strangers_fill_no_table() {
     let mut home = home().await;
-    home.env.push(("MEDTAINER_MINUTE".into(), "6".into()));
+    home.env.push(("MEDTAINER_MINUTE".into(), "15".into()));
     let house = serve(home, &["--trust-proxy"]).await;
     let client = Client::registered(&house).await;
     let began = Instant::now();
@@ -164,29 +164,28 @@ async fn strangers_fill_no_table() {
         }
     }
     assert_eq!(statuses, BTreeSet::from([303]), "each was answered");
-    assert!(
-        began.elapsed() < Duration::from_secs(6),
-        "too slow a machine: {:?}",
-        began.elapsed()
-    );
     assert_eq!(trail(&house).await.len(), 20);
     // The owner is let in and seen all the same.
     let mut owner = Browser::new();
     owner.from = Some("198.51.100.1".into());
     client.code(&house, &mut owner).await;
-    assert_eq!(told(&trail(&house).await[20]).2, "success");
-    let deadline = began + Duration::from_secs(20);
+    let rows = trail(&house).await;
+    let took = began.elapsed();
+    assert!(
+        took < Duration::from_secs(15),
+        "too slow a machine: {took:?}"
+    );
+    assert_eq!((rows.len(), told(&rows[20]).2), (21, "success"));
+    let deadline = began + Duration::from_secs(40);
     loop {
         let rows = trail(&house).await;
         if rows.len() > 21 {
-            assert_eq!(
-                told(&rows[21]).3,
-                "100 more attempts in this minute are not listed"
-            );
+            let said = "100 more attempts in this minute are not listed";
+            assert_eq!(told(&rows[21]).3, said);
             break;
         }
         assert!(Instant::now() < deadline, "nobody says how many more");
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
     // One of them alone, and a client that has a token.
     let mut browser = Browser::new();

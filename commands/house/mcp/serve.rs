@@ -7,7 +7,7 @@ use medtainer_core::cli::{Host, write_stdout};
 use medtainer_core::command::{Chore, Effect};
 use medtainer_core::mcp::http::{Listen, Origin, PublicUrl, Replies, serve};
 use medtainer_core::mcp::keys::{self, Key};
-use medtainer_core::mcp::oauth::passphrase::Owner;
+use medtainer_core::mcp::oauth::{self, passphrase::Owner};
 use medtainer_core::output::Text;
 use medtainer_core::store::Business;
 use medtainer_core::{Error, Result};
@@ -102,6 +102,9 @@ impl Chore for Serve {
                 "`--no-auth` would open {to} to the network"
             ))
             .hint("Listen on 127.0.0.1 without `--public-url`, `--host` and `--trust-proxy`, or leave it out and make a key with `medtainer mcp keys create NAME`."));
+        }
+        if listen.needs_credentials(self.listen) {
+            oauth::check_environment(&host.app.env)?;
         }
         let business = host.invocation()?.business;
         let server = self.tooling.server(host, business.clone())?;

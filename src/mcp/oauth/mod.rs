@@ -93,11 +93,17 @@ impl Lives {
         let minutes = Duration::from_secs(120);
         Ok(Lives {
             access: read("MEDTAINER_MCP_ACCESS_TTL", HOUR, SECOND, WEEK)
-                .map_err(|e| e.hint("Leave it unset for an hour: some clients renew a token five minutes before its end, others after it."))?,
+                .map_err(|e| e.hint("Leave it unset for an hour: clients renew a token up to five minutes before its end, and one that lives shorter with each call."))?,
             grace: read("MEDTAINER_MCP_REFRESH_GRACE", minutes, Duration::ZERO, HOUR)
-                .map_err(|e| e.hint("Leave it unset for two minutes: a replaced token that others have too is good for so long."))?,
+                .map_err(|e| e.hint("Leave it unset for two minutes: for so long whoever has a replaced token gets the new one."))?,
         })
     }
+}
+
+/// Refuses an environment with which no server is to start.
+pub fn check_environment(env: &Env) -> Result<()> {
+    passphrase::check_environment(env)?;
+    Lives::of(env).map(drop)
 }
 
 /// The authorization server; cheap to clone.
@@ -129,7 +135,7 @@ const SWEEP: u64 = 10 * 60;
 impl OAuth {
     /// The authorization server of a site, at which this business is served.
     pub fn new(app: Arc<App>, business: Business, site: Site) -> Result<OAuth> {
-        passphrase::check_environment(&app.env)?;
+        check_environment(&app.env)?;
         let limit = |burst, rate| Throttle::new(Limit { burst, rate });
         Ok(OAuth(Arc::new(Inner {
             lives: Lives::of(&app.env)?,
