@@ -58,32 +58,62 @@ async fn the_fixture_with_sessions() {
     );
 }
 
-/// The product, served with these words; `known` is the list for 2025-11-25 of what it cannot pass:
-/// scenarios that need the tools, resources and prompts of the fixture, and sessions where it has none.
-async fn product(words: &[&str], known: &str) {
+/// What needs nothing but what the product has, in one revision or the other.
+const OLD: &[&str] = &[
+    "server-initialize",
+    "ping",
+    "completion-complete",
+    "tools-list",
+];
+const NEW: &[&str] = &[
+    "caching",
+    "completion-complete",
+    "http-header-validation",
+    "input-required-result-unsupported-methods",
+    "sep-2164-resource-not-found",
+    "server-sse-multiple-streams",
+    "tools-list",
+];
+const BOTH: &[&str] = &["dns-rebinding-protection", "prompts-list", "resources-list"];
+
+/// The same of sessions.
+const SESSIONS: &[&str] = &[
+    "server-session-lifecycle",
+    "server-sse-multiple-streams",
+    "server-sse-polling",
+];
+
+/// The product, served with these words; `known` are the lists for 2025-11-25 and for the stable suite of
+/// what it cannot pass: scenarios that need the tools, resources and prompts of the fixture, and sessions
+/// where it has none. It passes `more`.
+async fn product(words: &[&str], known: [&str; 2], more: &[&str]) {
     let Some(npm) = Npm::installed() else { return };
     let serve = ["--sandbox", "mcp", "serve", "--listen", "127.0.0.1:0"];
     let house = House::start(Home::new().await, &[&serve, words].concat()).await;
     let suite = Suite::new(&npm, &house.url);
+    let (old, new) = ([OLD, BOTH, more].concat(), [NEW, BOTH].concat());
     tokio::join!(
-        suite.but("2025-11-25", known),
-        suite.but("2026-07-28", "2026-07-28.yml"),
+        suite.but("2025-11-25", known[0], &old),
+        suite.but("2026-07-28", "2026-07-28.yml", &new),
+        suite.stable_but(known[1]),
     );
 }
 
+const STATELESS: [&str; 2] = ["2025-11-25.yml", "0.1.16.yml"];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_product_as_it_comes() {
-    product(&[], "2025-11-25.yml").await;
+    product(&[], STATELESS, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_product_with_events() {
-    product(&["--replies", "events"], "2025-11-25.yml").await;
+    product(&["--replies", "events"], STATELESS, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_product_with_sessions() {
-    product(&["--sessions"], "2025-11-25-sessions.yml").await;
+    product(&["--sessions"], ["2025-11-25-sessions.yml"; 2], SESSIONS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,22 +38,31 @@ impl<'a> Suite<'a> {
         );
     }
 
-    /// The same, where a list in `known` names what fails, and only that may and has to.
-    pub async fn but(&self, revision: &str, known: &str) {
-        let known = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/conformance/known")
-            .join(known);
-        let known = known.to_str().expect("a path in UTF-8");
-        self.server(
-            PINNED,
-            &["--requirements", revision, "--expected-failures", known],
-        )
-        .await;
+    /// The same, where a list in `known` names what fails, and only that may and has to; `wanted` are
+    /// scenarios of which nothing may fail, scored or not.
+    pub async fn but(&self, revision: &str, known: &str, wanted: &[&str]) {
+        let known = list(known);
+        let words = ["--requirements", revision, "--expected-failures", &known];
+        let said = self.server(PINNED, &words).await;
+        for scenario in wanted {
+            let begin = format!("✓ {scenario}: ");
+            let line = said.lines().find(|line| line.starts_with(&begin));
+            assert!(
+                line.is_some_and(|line| line.ends_with(", 0 failed")),
+                "{said}"
+            );
+        }
     }
 
     /// What the last stable suite knows.
     pub async fn stable(&self) {
         self.server(STABLE, &["--suite", "active"]).await;
+    }
+
+    /// The same, but for what a list names.
+    pub async fn stable_but(&self, known: &str) {
+        let words = ["--suite", "active", "--expected-failures", &list(known)];
+        self.server(STABLE, &words).await;
     }
 
     async fn server(&self, script: &str, words: &[&str]) -> String {
@@ -77,6 +86,14 @@ impl<'a> Suite<'a> {
         );
         results.to_owned()
     }
+}
+
+/// Where a list of what fails is.
+fn list(known: &str) -> String {
+    let known = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/conformance/known")
+        .join(known);
+    known.to_str().expect("a path in UTF-8").to_owned()
 }
 
 /// The checks of an authorization server, whose owner allows what the suite asks for.
