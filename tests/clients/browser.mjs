@@ -49,7 +49,7 @@ if (stay) {
   console.log(location);
 } else {
   // The client may not listen yet.
-  for (let tries = 20; tries > 0; tries -= 1) {
+  for (let tries = 60; tries > 0; tries -= 1) {
     try {
       await fetch(location);
       break;

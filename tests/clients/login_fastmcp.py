@@ -1,4 +1,5 @@
-"""Logs in with fastmcp, which opens a browser and listens by itself; see login.py."""
+"""Logs in with fastmcp, which opens a browser and listens by itself, at the port that it is given in place of
+OWNER; see login.py."""
 import asyncio
 
 from fastmcp import Client
@@ -17,7 +18,7 @@ class Counted(OAuth):
 
 async def main():
     words = dict(zip(("client_id", "client_secret"), login.CLIENT)) if len(login.CLIENT) == 2 else {}
-    owner = Counted(login.URL, client_metadata_url=login.DOCUMENT, **words)
+    owner = Counted(login.URL, callback_port=int(login.OWNER), client_metadata_url=login.DOCUMENT, **words)
     async with Client(login.URL, auth=owner) as client:
         async def call(name, arguments):
             return (await client.call_tool(name, arguments)).structured_content

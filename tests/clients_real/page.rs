@@ -6,7 +6,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::logins::Guarded;
-use super::{report, with};
+use super::{free, report, with};
 use crate::registry::{self, Npm};
 
 /// Debian's, or that of another distribution.
@@ -30,13 +30,7 @@ async fn the_owner_is_asked() {
     };
     let guarded = Guarded::new(&npm).await;
     let house = &guarded.house;
-    // A port that is free just now.
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let redirect = format!("http://127.0.0.1:{port}/callback");
+    let redirect = format!("http://127.0.0.1:{}/callback", free());
     let client =
         json!({ "client_name": "A <b>bold</b> \u{202e}client", "redirect_uris": [redirect] });
     let register = house

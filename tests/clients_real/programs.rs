@@ -31,7 +31,9 @@ impl<'a> Inspector<'a> {
     async fn run(&self, words: &[&str], server: &[&str]) -> Value {
         let home = tempfile::tempdir().unwrap();
         let mut command = with(self.npm.command("mcp-inspector"), &["--cli"]);
-        command.args(words).args(["--format", "json"]);
+        // On a machine with much to do a client behind it takes longer than it waits by itself.
+        command.args(words);
+        command.args(["--connect-timeout", "100000", "--format", "json"]);
         let mut said = report(at(home.path(), with(command, server))).await;
         said["result"].take()
     }

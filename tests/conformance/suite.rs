@@ -7,6 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+use crate::clients_real::free;
 use crate::mcp::house::House;
 use crate::oauth::browser::{Browser, at, passphrase};
 use crate::registry::Npm;
@@ -98,9 +99,7 @@ fn list(known: &str) -> String {
 
 /// The checks of an authorization server, whose owner allows what the suite asks for.
 pub async fn authorization(npm: &Npm, house: &House) {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port().to_string();
-    drop(free);
+    let port = free().to_string();
     let redirect = format!("http://127.0.0.1:{port}/callback");
     let words = ["mcp", "clients", "add", "Suite", "--redirect", &redirect];
     let client = house.home.run(&words).await;

@@ -46,6 +46,13 @@ async fn a_bundle_is_valid_and_what_is_unpacked_from_it_serves() {
     ]));
     let manifest = there.join("manifest.json");
     ran(mcpb(&["validate", manifest.to_str().unwrap()]));
+    // Their packer makes one of it too, and what comes out of that serves like ours.
+    let packed = home.dir.path().join("packed.mcpb");
+    let (packed, folder) = (packed.to_str().unwrap(), there.to_str().unwrap());
+    ran(mcpb(&["pack", folder, packed]));
+    let there = home.dir.path().join("again");
+    ran(mcpb(&["unpack", packed, there.to_str().unwrap()]));
+    let manifest = there.join("manifest.json");
     let program = there.join("server/medtainer");
     assert!(std::fs::read(&program).unwrap() == std::fs::read(BINARY).unwrap());
 

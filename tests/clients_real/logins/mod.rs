@@ -26,6 +26,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::between::Between;
+use super::free;
 use super::owner::Owner;
 use crate::mcp::house::{Home, House};
 use crate::registry::Npm;
@@ -68,7 +69,7 @@ pub async fn home() -> (Home, String) {
 impl Guarded {
     pub async fn new(npm: &Npm) -> Guarded {
         let (home, passphrase) = home().await;
-        let house = House::start(home, &serve("127.0.0.1:0", None)).await;
+        let house = House::start(home, &serve(&here(), None)).await;
         Guarded {
             url: house.url.clone(),
             public: None,
@@ -83,7 +84,7 @@ impl Guarded {
         let (home, passphrase) = home().await;
         let between = Between::new().await;
         let public = between.origin.clone();
-        let house = House::start(home, &serve("127.0.0.1:0", Some(&public))).await;
+        let house = House::start(home, &serve(&here(), Some(&public))).await;
         between.before(vec![house.url.replace("/mcp", "")], changes);
         Guarded {
             url: format!("{public}/mcp"),
@@ -125,7 +126,9 @@ impl Guarded {
     }
 
     /// Lines of the log about the authorization server, of which each named its resource.
-    fn asked(&self, what: &str) -> Vec<String> {
+    async fn asked(&self, what: &str) -> Vec<String> {
+        // What was written a moment ago may not have been read yet.
+        tokio::time::sleep(Duration::from_millis(300)).await;
         let log = self.house.served.log();
         let lines: Vec<_> = log
             .lines()
@@ -140,17 +143,17 @@ impl Guarded {
     }
 
     /// What the owner was asked to allow since the start of the process: client and scopes.
-    pub fn consents(&self) -> Vec<(String, String)> {
-        let lines = self.asked("access is asked for");
+    pub async fn consents(&self) -> Vec<(String, String)> {
+        let lines = self.asked("access is asked for").await;
         let pair = |line: &String| (value(line, "client_id"), value(line, "scope"));
         lines.iter().map(pair).collect()
     }
 
     /// All who got tokens since the start of the process refreshed them: these, and so many more that
     /// had registered themselves.
-    pub fn refreshed(&self, known: &[&str], registered: usize) {
+    pub async fn refreshed(&self, known: &[&str], registered: usize) {
         let mut refreshes = BTreeMap::<String, usize>::new();
-        for line in self.asked("tokens were asked for") {
+        for line in self.asked("tokens were asked for").await {
             assert!(line.contains("given=true"), "{line}");
             let count = refreshes.entry(value(&line, "client_id")).or_default();
             *count += usize::from(line.contains("grant_type=\"refresh_token\""));
@@ -163,6 +166,11 @@ impl Guarded {
         assert!(others.iter().all(|id| id.starts_with("mtc_")), "{others:?}");
         assert_eq!(others.len(), registered, "{others:?}: {log}");
     }
+}
+
+/// An address that it can have again after a restart.
+fn here() -> String {
+    format!("127.0.0.1:{}", free())
 }
 
 /// A field of a line of the log.

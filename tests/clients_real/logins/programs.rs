@@ -7,9 +7,9 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::super::claude::Claude;
-use super::super::{at, report, with};
+use super::super::{at, free, report, with};
 use super::{DOCUMENT, Guarded, TTL};
-use crate::registry::Npm;
+use crate::registry::{self, Npm};
 
 const LIST: &[&str] = &["--method", "tools/list"];
 const READ: &[&str] = &["--method", "tools/call", "--tool-name", "ghl_contacts"];
@@ -20,12 +20,6 @@ type Way = Vec<String>;
 
 fn way(words: &[&str]) -> Way {
     words.iter().map(|word| (*word).to_owned()).collect()
-}
-
-/// A port that is free just now.
-fn free() -> String {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().port().to_string()
 }
 
 /// Three of a program at one server, each with a home of its own and known in another way, the last of
@@ -55,19 +49,21 @@ async fn lasting(
     call(&guarded, READ).await;
     tokio::time::sleep(TTL + Duration::from_secs(1)).await;
     call(&guarded, READ).await;
-    guarded.refreshed(&[DOCUMENT, id], 1);
+    guarded.refreshed(&[DOCUMENT, id], 1).await;
     let guarded = guarded.restart().await;
     tokio::time::sleep(TTL).await;
     call(&guarded, READ).await;
-    assert_eq!(guarded.consents(), []);
+    assert_eq!(guarded.consents().await, []);
     call(&guarded, WRITE).await;
-    guarded.refreshed(&[DOCUMENT, id], 1);
+    guarded.refreshed(&[DOCUMENT, id], 1).await;
     guarded
 }
 
 fn inspector(npm: &Npm) -> Command {
     let mut command = with(npm.command("mcp-inspector"), &["--cli", "--format", "json"]);
+    // On a machine with much to do a login takes longer than it waits by itself.
     command
+        .args(["--connect-timeout", "100000"])
         .env("MCP_INSPECTOR_SECRET_STORE", "file")
         .env("MCP_AUTO_OPEN_ENABLED", "true");
     command
@@ -99,7 +95,7 @@ async fn inspector_lasts() {
     });
     let guarded = guarded.await;
     // It asked for every scope at once.
-    assert_eq!(guarded.consents(), []);
+    assert_eq!(guarded.consents().await, []);
 }
 
 /// It asks whoever runs it first.
@@ -113,7 +109,7 @@ async fn inspector_asks_for_more() {
     let config = json!({ "mcpServers": { "house": server } }).to_string();
     std::fs::write(home.path().join("config.json"), config).unwrap();
     for (what, answer, asked) in [(READ, "", "read"), (WRITE, "n", ""), (WRITE, "y", "write")] {
-        let before = guarded.consents().len();
+        let before = guarded.consents().await.len();
         let program = inspector(&npm);
         // Whoever runs it says so on its standard input.
         let mut command = Command::new("sh");
@@ -134,7 +130,7 @@ async fn inspector_asks_for_more() {
             let status = &called["result"]["structuredContent"]["status"];
             assert_eq!(status, "success", "{called}");
         }
-        let consents = guarded.consents();
+        let consents = guarded.consents().await;
         let asked_now = &consents[before..];
         assert_eq!(asked_now.is_empty(), asked.is_empty(), "{asked_now:?}");
         for (_, scopes) in asked_now {
@@ -151,6 +147,7 @@ async fn mcp_remote_lasts() {
     let guarded = Guarded::new(&npm).await;
     let (id, secret) = guarded.by_hand("http://localhost/oauth/callback").await;
     let info = json!({ "client_id": id, "client_secret": secret }).to_string();
+    let port = || free().to_string();
     let document = [
         "--client-metadata-url",
         DOCUMENT,
@@ -159,8 +156,8 @@ async fn mcp_remote_lasts() {
     ];
     let ways = [
         way(&[]),
-        [way(&[&free()]), way(&document)].concat(),
-        way(&[&free(), "--static-oauth-client-info", &info]),
+        [way(&[&port()]), way(&document)].concat(),
+        way(&[&port(), "--static-oauth-client-info", &info]),
     ];
     let guarded = lasting(guarded, ways, &id, |guarded, way, what| {
         let mut command = with(inspector(&npm), what);
@@ -168,9 +165,10 @@ async fn mcp_remote_lasts() {
             .arg("--")
             .arg(npm.command("mcp-remote").get_program());
         command.arg(&guarded.url).args(way).arg("--allow-http");
+        command.args(["--auth-timeout", "100"]);
         command
     });
-    let consents = guarded.await.consents();
+    let consents = guarded.await.consents().await;
     for client in [DOCUMENT, &id] {
         assert!(consents.iter().any(|(id, _)| id == client), "{consents:?}");
     }
@@ -179,6 +177,23 @@ async fn mcp_remote_lasts() {
             assert!(scopes.split(' ').any(|s| s == scope), "{client}: {scopes}");
         }
     }
+}
+
+/// Its command line, which logs in anew each time.
+#[tokio::test]
+async fn fastmcp_logs_in() {
+    let Some(npm) = Npm::installed() else { return };
+    let Some(python) = registry::python("fastmcp==4.1.0") else {
+        return;
+    };
+    let guarded = Guarded::new(&npm).await;
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(python.with_file_name("fastmcp"));
+    command.args(["call", &guarded.url, "ghl_contacts", "limit=2", "--json"]);
+    command.args(["--auth", "oauth"]);
+    let called = report(guarded.owner.before(at(home.path(), command))).await;
+    assert_eq!(called["is_error"], false, "{called}");
+    assert!(!guarded.consents().await.is_empty());
 }
 
 /// The name that Claude Code has for the server.
@@ -214,14 +229,14 @@ async fn claude_lasts(guarded: Guarded, all: &[Claude], known: &[&str], register
     tokio::time::sleep(TTL + Duration::from_secs(1)).await;
     find("Connected").await;
     call("ghl_contacts").await;
-    guarded.refreshed(known, registered);
+    guarded.refreshed(known, registered).await;
     let guarded = guarded.restart().await;
     tokio::time::sleep(TTL).await;
     find("Connected").await;
     // It asked for every scope at once.
     call("ghl_sync").await;
-    guarded.refreshed(known, registered);
-    assert_eq!(guarded.consents(), []);
+    guarded.refreshed(known, registered).await;
+    assert_eq!(guarded.consents().await, []);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 
-use super::super::with;
+use super::super::{free, with};
 use super::{DOCUMENT, Guarded, TTL};
 use crate::registry::{self, Npm};
 
@@ -48,7 +48,7 @@ impl Told {
     /// What it complains of where it does not do it.
     pub async fn gives_up(&mut self, word: &str) -> String {
         assert_eq!(self.answer(word).await, None);
-        let ended = tokio::time::timeout(Duration::from_secs(60), self.child.wait());
+        let ended = tokio::time::timeout(Duration::from_secs(120), self.child.wait());
         assert!(!ended.await.expect("it ends").unwrap().success());
         self.complained().await
     }
@@ -56,7 +56,7 @@ impl Told {
     async fn answer(&mut self, word: &str) -> Option<String> {
         let line = format!("{word}\n");
         self.words.write_all(line.as_bytes()).await.ok();
-        let answer = tokio::time::timeout(Duration::from_secs(60), self.answers.next_line());
+        let answer = tokio::time::timeout(Duration::from_secs(120), self.answers.next_line());
         answer.await.ok()?.unwrap()
     }
 
@@ -110,21 +110,21 @@ async fn lasting(kind: impl Fn(&Guarded, &[&str]) -> Option<Command>, asks_for_m
     read("after the login").await;
     tokio::time::sleep(TTL + Duration::from_secs(1)).await;
     read("after a while").await;
-    guarded.refreshed(&known, 1);
+    guarded.refreshed(&known, 1).await;
 
     let guarded = guarded.restart().await;
     read("after the restart").await;
     tokio::time::sleep(TTL + Duration::from_secs(1)).await;
     read("long after the restart").await;
-    guarded.refreshed(&known, 1);
-    assert_eq!(guarded.consents(), []);
+    guarded.refreshed(&known, 1).await;
+    assert_eq!(guarded.consents().await, []);
 
     if asks_for_more {
         for (wrote, asked) in all("write").await {
             let wrote_and_asked = (&wrote["status"], asked);
             assert_eq!(wrote_and_asked, (&json!("success"), 2), "{wrote}");
         }
-        for (client, scopes) in guarded.consents() {
+        for (client, scopes) in guarded.consents().await {
             let scopes: Vec<_> = scopes.split(' ').collect();
             assert!(scopes.contains(&"read"), "{client}: {scopes:?}");
             assert!(scopes.contains(&"write"), "{client}: {scopes:?}");
@@ -156,7 +156,8 @@ async fn python_1() {
 #[tokio::test]
 async fn fastmcp() {
     let kind = |guarded: &Guarded, way: &[&str]| {
-        let words = [&[guarded.url.as_str(), "nobody"], way].concat();
+        let port = free().to_string();
+        let words = [&[guarded.url.as_str(), &port], way].concat();
         let command = python("fastmcp==4.1.0", "login_fastmcp.py", &words)?;
         Some(guarded.owner.before(command))
     };
