@@ -267,32 +267,29 @@ impl std::error::Error for Error {
 /// A statement that failed is either the server going away or a defect of ours.
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
+        let code = match &error {
+            sqlx::Error::Database(db) => db.code().unwrap_or_default(),
+            _ => Default::default(),
+        };
         let gone = match &error {
             sqlx::Error::Io(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => true,
             // 57P0x: shut down, crashed, not yet up; 08xxx: connection lost.
-            sqlx::Error::Database(db) => db
-                .code()
-                .is_some_and(|code| code.starts_with("57P") || code.starts_with("08")),
-            _ => false,
+            _ => code.starts_with("57P") || code.starts_with("08"),
         };
-        let full =
-            matches!(&error, sqlx::Error::Database(db) if db.code().as_deref() == Some("53100"));
-        if full {
-            return Error::unavailable("the database's disk is full")
-                .hint("Free some space, then run the command again; nothing was half written.")
-                .because(error);
-        }
-        if gone {
-            return Error::unavailable("the connection to Postgres was lost")
-                .hint("Run the command again; `medtainer db status` tells how the database is.")
-                .because(error);
-        }
-        Error::internal("a statement failed in Postgres")
-            .hint("`medtainer doctor` checks the database; `-v` shows the cause.")
-            .because(error)
+        let told = match &*code {
+            "53100" => Error::unavailable("the database's disk is full")
+                .hint("Free some space, then run the command again; nothing was half written."),
+            "53300" => Error::unavailable("Postgres has no connection left")
+                .hint("Run the command again; its `max_connections` is for all who use it."),
+            _ if gone => Error::unavailable("the connection to Postgres was lost")
+                .hint("Run the command again; `medtainer db status` tells how the database is."),
+            _ => Error::internal("a statement failed in Postgres")
+                .hint("`medtainer doctor` checks the database; `-v` shows the cause."),
+        };
+        told.because(error)
     }
 }
 

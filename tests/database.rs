@@ -94,7 +94,7 @@ fn throw_away() -> PathBuf {
         trap '' INT TERM
         if [ "$(id -u)" = 0 ]; then chown nobody "$1"; as="setpriv --reuid=nobody --clear-groups"; fi
         $as "$2/initdb" -D data -U medtainer -A trust --encoding=UTF8 --locale=C --no-sync --no-instructions >init.log 2>&1 &&
-        { $as "$2/postgres" -D "$1/data" -k "$1" -c listen_addresses= -c fsync=off -c max_connections=100 >log 2>&1 & } || { echo failed; cat init.log; exit 1; }
+        { $as "$2/postgres" -D "$1/data" -k "$1" -c listen_addresses= -c fsync=off -c max_connections=400 >log 2>&1 & } || { echo failed; cat init.log; exit 1; }
         server=$!
         until "$2/pg_isready" -q -h "$1" -U medtainer; do kill -0 $server || { echo failed; cat log; exit 1; }; sleep 0.05; done
         echo ready

@@ -403,3 +403,26 @@ async fn callers_that_share_a_reading_are_told_nothing_older_than_their_question
     }
     assert_eq!(board.state("y").await.unwrap().last_run_id, None);
 }
+
+#[tokio::test]
+async fn what_ails_postgres_is_told_apart_from_our_defects() {
+    let mut conn = PgConnection::connect_with(&database::fresh().await)
+        .await
+        .unwrap();
+    for (code, kind, words) in [
+        ("53100", Kind::Unavailable, "disk is full"),
+        ("53300", Kind::Unavailable, "no connection left"),
+        (
+            "57P01",
+            Kind::Unavailable,
+            "connection to Postgres was lost",
+        ),
+        ("22012", Kind::Internal, "a statement failed"),
+    ] {
+        let sql = format!("do $$ begin raise sqlstate '{code}'; end $$");
+        let failed = conn.execute(AssertSqlSafe(sql)).await.unwrap_err();
+        let error = Error::from(failed);
+        assert_eq!(error.kind(), kind, "{code}");
+        assert!(error.message().contains(words), "{code}: {error}");
+    }
+}
