@@ -79,7 +79,10 @@ impl Npm {
         let from = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/clients")
             .join(name);
-        std::fs::copy(from, self.0.join(name)).unwrap();
+        // Another test may be about to run it: it is there whole or not at all.
+        let mut whole = tempfile::NamedTempFile::new_in(&self.0).unwrap();
+        whole.write_all(&std::fs::read(from).unwrap()).unwrap();
+        whole.persist(self.0.join(name)).unwrap();
         let mut command = self.command("node");
         command.arg(name);
         command
