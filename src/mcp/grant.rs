@@ -236,14 +236,18 @@ impl Grant {
         )
     }
 
-    /// Where nothing is said: the server's own, or the one there is.
+    /// Where nothing is said: the server's own, or none. Whoever asks this server means its business, and
+    /// its environment may hold that one's accounts.
     fn usual(&self, own: &Business) -> Result<Business> {
         let reach = self.reach(own);
         if reach.contains(own) {
             return Ok(own.clone());
         }
         match reach.as_slice() {
-            [only] => Ok(only.clone()),
+            [only] => Err(Error::refused(format!(
+                "this key is for `{only}`, this server serves `{own}`"
+            ))
+            .hint(format!("`medtainer mcp keys create NAME --businesses {own}` makes a key for this one; the header `X-Medtainer-Business: {only}` says that the other is meant."))),
             _ => Err(Error::usage(
                 "this key is for several businesses, and the server's own is none of them",
             )
@@ -383,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_word_it_is_the_servers_own_business_or_the_only_one() {
+    fn without_a_word_it_is_the_servers_own_business_or_none() {
         let own = Business::default();
         let of = |names: &[&str]| {
             let names = names.iter().map(|name| (*name).to_owned()).collect();
@@ -396,7 +400,12 @@ mod tests {
                 .map(|grant| grant.business.unwrap().to_string())
         };
         assert_eq!(of(&["acme", "default"]).unwrap(), "default");
-        assert_eq!(of(&["acme"]).unwrap(), "acme");
+        let other = of(&["acme"]).unwrap_err();
+        assert_eq!(other.kind(), crate::error::Kind::Refused);
+        assert_eq!(
+            other.message(),
+            "this key is for `acme`, this server serves `default`"
+        );
         assert!(
             of(&["acme", "globex"])
                 .unwrap_err()

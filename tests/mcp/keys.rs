@@ -339,13 +339,21 @@ async fn a_key_reaches_its_businesses_and_no_other() {
     assert_eq!(call(&own, None).await, ok("default"));
     assert_eq!(call(&own, Some("default")).await, ok("default"));
     assert_eq!(call("", Some("default")).await, ok("default"));
-    assert_eq!(call(&acme, None).await, ok("acme"), "the only one");
+    assert_eq!(call(&acme, Some("acme")).await, ok("acme"));
     assert_eq!(call(&both, Some("globex")).await, ok("globex"));
     for (key, business, status, says) in [
         (own.as_str(), Some("acme"), 403, "`acme` cannot be reached"),
         ("", Some("acme"), 403, "`acme` cannot be reached"),
         (&acme, Some("default"), 403, "`default` cannot be reached"),
         (&acme, Some("sandbox"), 403, "`sandbox` cannot be reached"),
+        (
+            &acme,
+            None,
+            403,
+            "this key is for `acme`, this server serves `default`",
+        ),
+        (&acme, None, 403, "--businesses"),
+        (&acme, None, 403, "X-Medtainer-Business: acme"),
         (&both, None, 400, "X-Medtainer-Business"),
         (&both, Some("Acme"), 400, "not the name of a business"),
     ] {
@@ -502,7 +510,7 @@ async fn a_key_is_for_the_business_it_was_made_for() {
         outcomes.push((status, business.as_str().unwrap_or_default().to_owned()));
     }
     let wanted = [
-        (200, "default"),
+        (403, ""),
         (403, ""),
         (200, "default"),
         (200, "acme"),
@@ -510,4 +518,11 @@ async fn a_key_is_for_the_business_it_was_made_for() {
     ];
     let wanted = wanted.map(|(status, business)| (status, business.to_owned()));
     assert_eq!(outcomes, wanted);
+    // Nothing was done for a business that nobody named.
+    let trail = "select count(*) from public.tool_executions where command = 'quota'";
+    let called: i64 = sqlx::query_scalar(trail)
+        .fetch_one(&mut conn)
+        .await
+        .unwrap();
+    assert_eq!(called, 1);
 }

@@ -58,10 +58,10 @@ impl Row for Created {
 
 /// Make a key and show it once
 ///
-/// What is said here is the most the key is good for; it works for the business it is made for, and on a
-/// server of another one for no other. A client may take less of it with the headers
-/// `X-Medtainer-Business: NAME`, `X-Medtainer-Tools: ghl,godaddy` and `X-Medtainer-Read-Only: true`, and
-/// never more.
+/// What is said here is the most the key is good for. It works for the business it is made for, which is
+/// `--business`; a server of another one refuses it, unless the request says that business is meant. A
+/// client may take less of it with the headers `X-Medtainer-Business: NAME`,
+/// `X-Medtainer-Tools: ghl,godaddy` and `X-Medtainer-Read-Only: true`, and never more.
 #[derive(Debug, Args)]
 pub struct Create {
     /// What to call it, such as the machine that will use it
