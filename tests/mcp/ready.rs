@@ -57,11 +57,17 @@ async fn many_who_ask_at_once_cost_the_database_one_look() {
     assert!(answers.iter().all(|(status, _)| *status == 200));
 
     let sql = "delete from biz_sandbox._sqlx_migrations where version = (select max(version) from biz_sandbox._sqlx_migrations)";
+    // Asked just before, it is remembered whatever the machine does meanwhile.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    assert_eq!(ready(&house, None).await.0, 200);
+    let asked = Instant::now();
     sqlx::query(sql).execute(&mut other).await.unwrap();
-    assert_eq!(ready(&house, None).await.0, 200, "as it was a moment ago");
+    let (status, _) = ready(&house, None).await;
+    let is_remembered = asked.elapsed() < Duration::from_millis(900);
+    assert!(status == 200 || !is_remembered, "as it was a moment ago");
     let began = Instant::now();
     while ready(&house, None).await.0 != 503 {
-        assert!(began.elapsed() < Duration::from_secs(2), "that is old");
+        assert!(began.elapsed() < Duration::from_secs(10), "that is old");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
