@@ -40,7 +40,7 @@ const PERSONAL: [&str; 12] = [
     "card",
 ];
 
-const PLAIN: [&str; 44] = [
+const PLAIN: [&str; 45] = [
     "sort",
     "since",
     "until",
@@ -85,6 +85,7 @@ const PLAIN: [&str; 44] = [
     "scope",
     "key_name",
     "program",
+    "network",
 ];
 
 /// The arguments as the audit trail may hold them.

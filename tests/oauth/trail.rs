@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::browser::{
@@ -34,11 +35,16 @@ fn told(row: &Value) -> (&str, &str, &str, &str) {
 }
 
 async fn deny(house: &House, client: &Client, browser: &mut Browser) -> u16 {
+    deny_at(house, client, browser, &at(house, "")).await
+}
+
+/// The same where the server is known by another address.
+async fn deny_at(house: &House, client: &Client, browser: &mut Browser, url: &str) -> u16 {
     let page = browser.open(&client.link(house)).await;
     let mut form = page.form("");
     form.retain(|(name, _)| name != "decision" && name != "passphrase");
     form.push(("decision".into(), "deny".into()));
-    browser.submit(&page, &form).await.status.as_u16()
+    browser.submit_from(&page, &form, url).await.status.as_u16()
 }
 
 #[tokio::test]
@@ -67,16 +73,17 @@ async fn the_owner_sees_what_was_allowed_and_what_was_tried() {
 
     let rows = trail(&house).await;
     let name = rows[2]["principal"].as_str().unwrap().to_owned();
+    let nobody = "";
     assert!(name.starts_with("Tester ") && name.ends_with(" (oauth)"));
     let all: Vec<_> = rows.iter().map(told).collect();
     let consent = ("mcp consent", name.as_str());
     assert_eq!(
         all,
         [
-            ("mcp consent", &*name, "error", "the owner said no"),
+            ("mcp consent", nobody, "error", "somebody said no"),
             (
                 "mcp consent",
-                &*name,
+                nobody,
                 "error",
                 "that was not the passphrase"
             ),
@@ -100,6 +107,11 @@ async fn the_owner_sees_what_was_allowed_and_what_was_tried() {
     );
     let given = json!({ "client_id": client.id, "scope": "read" });
     assert_eq!(rows[2]["params"], given);
+    for tried in &rows[..2] {
+        let mut given = given.clone();
+        given["network"] = "127.0.0.1".into();
+        assert_eq!(tried["params"], given);
+    }
     assert_eq!(rows[0]["error_kind"], "refused");
     assert_eq!(rows[1]["error_kind"], "auth");
     assert_eq!(rows[3]["effect"], "local");
@@ -205,4 +217,61 @@ async fn strangers_fill_no_table() {
     assert!((10..=22).contains(&more), "{more}");
     let health = house.http.get(at(&house, "/health")).send().await.unwrap();
     assert_eq!(health.status(), 200);
+}
+
+#[tokio::test]
+async fn a_wrong_passphrase_is_seen_whatever_strangers_do() {
+    let mut home = home().await;
+    home.env.push(("MEDTAINER_MINUTE".into(), "600".into()));
+    let mut house = serve(home, &["--trust-proxy"]).await;
+    let client = Client::registered(&house).await;
+    for stranger in 0..23 {
+        let mut browser = Browser::new();
+        browser.from = Some(format!("203.0.113.{stranger}"));
+        assert_eq!(deny(&house, &client, &mut browser).await, 303);
+    }
+    let mut guesser = Browser::new();
+    guesser.from = Some("2001:db8:1:2:3::4".into());
+    for guess in 0..7 {
+        let page = guesser.open(&client.link(&house)).await;
+        let status = guesser.submit(&page, &page.form(&random())).await.status;
+        assert_eq!(status, if guess < 5 { 403 } else { 429 });
+    }
+    let rows = trail(&house).await;
+    assert_eq!(rows.len(), 20 + 5);
+    assert_eq!(rows[19]["params"]["network"], "203.0.113.19");
+    for row in &rows[20..] {
+        assert_eq!(told(row).3, "that was not the passphrase");
+        assert_eq!(row["params"]["network"], "2001:db8:1:2::/64");
+    }
+    // What was not listed is told at the end, however soon that is.
+    house.served.signal(Signal::TERM);
+    assert!(house.served.ended().await.success());
+    let rows = trail(&house).await;
+    assert_eq!(rows.len(), 26);
+    let said = "5 more attempts in this minute are not listed";
+    assert_eq!(told(&rows[25]).3, said);
+}
+
+#[tokio::test]
+async fn what_the_owner_denies_is_told_from_what_anybody_denies() {
+    let url = "https://tools.example.com";
+    let mut home = home().await;
+    home.env.push(("MEDTAINER_MINUTE".into(), "600".into()));
+    let house = serve(home, &["--public-url", url]).await;
+    let mut client = Client::registered(&house).await;
+    client.resource = Some(format!("{url}/mcp"));
+    let mut owner = Browser::new();
+    let page = owner.open(&client.link(&house)).await;
+    let form = page.form(&passphrase(&house));
+    assert_eq!(owner.submit_from(&page, &form, url).await.status, 303);
+    for _ in 0..8 {
+        deny_at(&house, &client, &mut Browser::new(), url).await;
+    }
+    deny_at(&house, &client, &mut owner, url).await;
+    let rows = trail(&house).await;
+    let said: Vec<_> = rows.iter().map(|row| told(row).3).collect();
+    let anybody = std::iter::repeat_n("somebody said no", 6);
+    let wanted: Vec<_> = [""].into_iter().chain(anybody).collect();
+    assert_eq!(said, [&*wanted, &["the owner said no"]].concat());
 }

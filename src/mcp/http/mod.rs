@@ -172,6 +172,7 @@ pub async fn serve(
         beside = beside.merge(server.router());
         oauth = Some(server);
     }
+    let trail = oauth.as_ref().map(|oauth| oauth.trail().clone());
     let stack = Stack {
         handler: server.clone(),
         listen: listen.clone(),
@@ -179,7 +180,11 @@ pub async fn serve(
         door: Some(Door::new(server.clone(), oauth)),
         beside,
     };
-    stack.run(bound, cancel, || server.end()).await
+    let ended = stack.run(bound, cancel, || server.end()).await;
+    if let Some(trail) = trail {
+        trail.end().await;
+    }
+    ended
 }
 
 impl<H: ServerHandler + Clone> Stack<H> {

@@ -8,7 +8,6 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
 use reqwest::Url;
-use serde_json::Value;
 
 use super::client::{Client, Kind};
 use super::form::Params;
@@ -340,10 +339,20 @@ async fn answered(
         .collect();
     let scopes = asked.wanted.scopes.and(ticked);
     if form.get("decision") != Some("allow") || scopes.is_empty() {
-        tracing::info!(client_id = asked.client.id, "the owner said no");
-        let why = Error::refused("the owner said no");
-        let row = trail::consent(&asked.client, asked.wanted.scopes).failed(&why, &Value::Null);
-        oauth.0.trail.tried(By::Stranger(address), row).await;
+        let mut tx = store::begin(&oauth.0.app).await?;
+        let is_owner = browser.is_logged_in(oauth, &mut tx).await?;
+        tx.commit().await.map_err(Error::from)?;
+        let why = match is_owner {
+            true => "the owner said no",
+            false => "somebody said no",
+        };
+        tracing::info!(client_id = asked.client.id, "{why}");
+        let why = Error::refused(why);
+        let row = trail::refused(&asked.client, asked.wanted.scopes, address, &why);
+        match is_owner {
+            true => oauth.0.trail.done(row).await,
+            false => oauth.0.trail.tried(By::Stranger(address), row).await,
+        }
         let no = [
             ("error", "access_denied"),
             ("error_description", "the owner said no"),
@@ -362,8 +371,11 @@ async fn answered(
             Ok(cookies) => cookies,
             Err(wrong) => {
                 let why = Error::auth(wrong.why);
-                let row = trail::consent(&asked.client, scopes).failed(&why, &Value::Null);
-                oauth.0.trail.tried(By::Stranger(address), row).await;
+                let row = trail::refused(&asked.client, scopes, address, &why);
+                match wrong.checked {
+                    true => oauth.0.trail.done(row).await,
+                    false => oauth.0.trail.tried(By::Stranger(address), row).await,
+                }
                 let again = Again {
                     status: wrong.status,
                     problem: wrong.problem,
@@ -405,6 +417,8 @@ struct Wrong {
     problem: &'static str,
     /// What the audit trail says.
     why: &'static str,
+    /// Whether it was looked at, of which there is a bound.
+    checked: bool,
 }
 
 /// Checks the passphrase; new cookies, or what was wrong.
@@ -433,6 +447,7 @@ async fn log_in(
             status: StatusCode::TOO_MANY_REQUESTS,
             problem,
             why,
+            checked: false,
         }));
     }
     if !owner.said(app, words).await? {
@@ -441,6 +456,7 @@ async fn log_in(
             status: StatusCode::FORBIDDEN,
             problem: "That is not the passphrase.",
             why: "that was not the passphrase",
+            checked: true,
         }));
     }
     // A new cookie: whoever knew the old one is not logged in with it.

@@ -1,14 +1,18 @@
 //! What of the door is in the audit trail, beside the calls: who was let in, and who tried.
 //!
-//! What the owner did, and what ended a login, is always written down. What anybody can do as often as
-//! they like is written down so often within a minute, by each and by all strangers together; of the
-//! rest the number is, once. Each server counts for itself.
+//! What the owner did, what ended a login, and each wrong passphrase that was checked, of which there are
+//! only so many, is always written down. What anybody can do as often as they like is written down so often
+//! within a minute, by each and by all strangers together; of the rest the number is, once. Each server
+//! counts for itself.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::client::Client;
 use crate::app::App;
@@ -23,6 +27,9 @@ use crate::store::audit::{Caller, Execution};
 const OF_A_STRANGER: u32 = 6;
 const OF_STRANGERS: u32 = 20;
 const OF_A_CLIENT: u32 = 10;
+
+/// How long the end of the process waits for what is still to be written down.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Who tries.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +49,8 @@ struct Inner {
     business: Business,
     minute: Duration,
     counts: Mutex<Counts>,
+    ending: CancellationToken,
+    sums: TaskTracker,
 }
 
 #[derive(Default)]
@@ -88,6 +97,8 @@ impl Trail {
             app,
             business,
             counts: Mutex::default(),
+            ending: CancellationToken::new(),
+            sums: TaskTracker::new(),
         }))
     }
 
@@ -112,15 +123,30 @@ impl Trail {
         match counted {
             Ok(()) => self.done(row).await,
             Err(Some(end)) => {
-                tokio::spawn(self.clone().sum_up(end));
+                self.0.sums.spawn(self.clone().sum_up(end));
             }
             Err(None) => {}
         }
     }
 
+    /// Says before the process ends how much was left out.
+    pub async fn end(&self) {
+        self.0.ending.cancel();
+        self.0.sums.close();
+        if tokio::time::timeout(FAREWELL, self.0.sums.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("how much was tried at the door could not be recorded");
+        }
+    }
+
     /// Says at the end of the minute how much was left out.
     async fn sum_up(self, end: Instant) {
-        tokio::time::sleep_until(end.into()).await;
+        tokio::select! {
+            () = tokio::time::sleep_until(end.into()) => {}
+            () = self.0.ending.cancelled() => {}
+        }
         let left_out = {
             let counts = &self.0.counts;
             let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,10 +163,25 @@ fn row(command: &str, effect: Effect, params: &Value) -> Execution {
     Execution::new(name, command, effect.as_str(), Caller::Mcp, params)
 }
 
-/// An answer to a client that asks the owner for these scopes.
+/// These scopes, which the owner allowed a client.
 pub fn consent(client: &Client, scope: impl ToString) -> Execution {
     let params = json!({ "client_id": client.id, "scope": scope.to_string() });
     row("mcp consent", Effect::Local, &params).principal(super::principal(&client.name))
+}
+
+/// An answer that gives a client none of these scopes, from an address: it is not the client's doing.
+pub fn refused(
+    client: &Client,
+    scope: impl ToString,
+    from: ClientAddress,
+    why: &Error,
+) -> Execution {
+    let network = match from.network() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(network) => format!("{network}/64"),
+    };
+    let params = json!({ "client_id": client.id, "scope": scope.to_string(), "network": network });
+    row("mcp consent", Effect::Local, &params).failed(why, &params)
 }
 
 /// The end of a login whose code or token somebody else has too.
