@@ -4,28 +4,29 @@ use sqlx::PgConnection;
 
 use crate::Result;
 
-// Of a table that was never analyzed the planner believes that next to nothing passes a condition, and
-// sorts the whole of it where it should walk an index. Autovacuum would see to it a minute later, and
-// more thoroughly: a sample ten times smaller than its own is enough until then. Who works on the table
-// meanwhile is not waited for.
+// Of a table without statistics the planner believes that next to nothing passes a condition, and sorts the
+// whole of it where it should walk an index. Autovacuum sees to that a minute later or, when it is off or
+// busy, never. A sample a third of the usual one takes a third of the time, and what is asked here does not
+// need more. Whoever works on a table is not waited for.
 pub(super) const ANALYZE_NEW: &str = "\
 do $$
 declare
     filled regclass;
 begin
-    perform set_config('default_statistics_target', '10', true), set_config('lock_timeout', '200ms', true);
+    perform set_config('default_statistics_target', '30', true);
     for filled in
-        select oid from pg_class
-         where relnamespace = current_schema()::regnamespace and relkind = 'r' and relpersistence = 'p'
-           and reltuples < 0 and pg_relation_size(oid) > 0
-           and pg_has_role(relowner, 'usage')
+        select c.oid from pg_class c
+         where c.relnamespace = current_schema()::regnamespace and c.relkind = 'r' and c.relpersistence = 'p'
+           and pg_relation_size(c.oid) > 0 and pg_has_role(c.relowner, 'usage')
+           and not exists (select from pg_stats s
+                            where s.schemaname = current_schema() and s.tablename = c.relname)
     loop
-        execute format('analyze %s', filled);
+        execute format('analyze (skip_locked) %s', filled);
     end loop;
 end
 $$";
 
-/// Looks at the tables that have rows and that nobody has looked at yet.
+/// Looks at the tables that have rows and no statistics.
 pub(super) async fn analyze_new(conn: &mut PgConnection) -> Result<()> {
     sqlx::query(ANALYZE_NEW).execute(conn).await?;
     Ok(())
