@@ -362,6 +362,45 @@ async fn a_run_killed_at_any_page_goes_on_there() {
 }
 
 #[tokio::test]
+async fn a_run_that_an_older_version_began_goes_on_after_the_migration() {
+    let options = database::fresh().await;
+    let (store, provider) = (
+        database::store(&options, "default"),
+        Provider::new(1200, 200),
+    );
+    let hanging = CancellationToken::new();
+    let hangs = Hangs {
+        at: Some(3),
+        page: AtomicUsize::new(0),
+        hanging: hanging.clone(),
+    };
+    let usual = Options::default();
+    tokio::select! {
+        () = hanging.cancelled() => {}
+        done = sync::run(&store, &hangs, &provider, &usual) => panic!("{done:?}"),
+    }
+    // As the migration found it: a row for each id.
+    for statement in [
+        "create unlogged table was as select run_id, id from sync_seen",
+        "drop view sync_seen",
+        "drop table sync_pages",
+        "alter table was rename to sync_seen",
+        "delete from _sqlx_migrations where version = 22",
+    ] {
+        store.pool().execute(statement).await.unwrap();
+    }
+    let store = database::store(&options, "default");
+    store.prepare().await.unwrap();
+    let done = sync(&store, &provider).await.unwrap();
+    assert!(
+        done.is_complete() && done.run.warnings.is_empty(),
+        "{done:?}"
+    );
+    assert_eq!((done.run.resumed, done.run.inserted), (1, 1200), "{done:?}");
+    assert_eq!(live(&store).await, 1200);
+}
+
+#[tokio::test]
 async fn a_run_killed_before_its_sweep_only_sweeps() {
     let (store, provider) = (database::migrated().await, Provider::new(50, 20));
     full(&store, &provider).await;
