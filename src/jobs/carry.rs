@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -63,6 +63,7 @@ pub struct Started {
 pub(super) struct Heart {
     _beats: AbortOnDropHandle<()>,
     end: Arc<End>,
+    leave: Leave,
 }
 
 /// Why a job is told to end while its process goes on.
@@ -70,33 +71,8 @@ pub(super) struct Heart {
 struct End {
     /// Its owner wants it no more.
     unwanted: AtomicBool,
-    /// Its owner may not have it any more; set with the words that name the command.
-    taken_back: OnceLock<String>,
-}
-
-impl End {
-    /// The answer of a job that was told to end, which says why.
-    fn said(&self, mut answer: Answer) -> Answer {
-        let Some(words) = self.taken_back.get() else {
-            return answer;
-        };
-        answer.outcome = answer.outcome.map_err(|mut error| {
-            // What may have left, or waits to, matters more than why nothing follows.
-            if matches!(error.kind(), Kind::OutcomeUnknown | Kind::PendingApproval) {
-                return error;
-            }
-            let why = format!(
-                "`{words}` was ended: the key or the login that began it was revoked, or may not do it any more"
-            );
-            let told = Error::refused(why)
-                .hint("Call it again with one that may; `medtainer mcp keys list` and `medtainer mcp clients list` show them.");
-            match error.take_answer() {
-                Some(data) => told.about(data),
-                None => told,
-            }
-        });
-        answer
-    }
+    /// Its owner may not have it any more.
+    taken_back: AtomicBool,
 }
 
 impl Jobs {
@@ -189,6 +165,7 @@ impl Jobs {
         };
         let leave = Leave {
             runs,
+            business: business.clone(),
             owner: call.owner.clone(),
             command: call.command.clone(),
         };
@@ -217,8 +194,10 @@ impl Jobs {
 }
 
 impl Started {
-    /// It was answered before anybody had to be told that it is a job.
-    pub async fn drop(self) {
+    /// It was answered before anybody had to be told that it is a job: whether it was told to end because
+    /// its owner may not have it any more.
+    pub async fn drop(self) -> bool {
+        let end = self.heart.end.clone();
         drop(self.heart);
         let done = async {
             let mut conn = self.site.store.acquire().await?;
@@ -227,6 +206,7 @@ impl Started {
         if let Err(error) = done.await {
             tracing::warn!(%error, "a job that was answered at once is still in the books");
         }
+        end.taken_back.load(Ordering::Relaxed)
     }
 }
 
@@ -239,10 +219,11 @@ impl Site {
         leave: Leave,
     ) -> Heart {
         let end = Arc::<End>::default();
-        let beats = keep(self.clone(), held, seen, cancel, leave, end.clone());
+        let beats = keep(self.clone(), held, seen, cancel, leave.clone(), end.clone());
         Heart {
             _beats: AbortOnDropHandle::new(tokio::spawn(beats)),
             end,
+            leave,
         }
     }
 
@@ -254,9 +235,10 @@ impl Site {
         heart: Heart,
     ) {
         let answer = AssertUnwindSafe(work).catch_unwind().await;
-        let end = heart.end.clone();
+        let (end, leave) = (heart.end.clone(), heart.leave.clone());
         drop(heart);
         let unwanted = end.unwanted.load(Ordering::Relaxed);
+        let taken_back = end.taken_back.load(Ordering::Relaxed);
         let answer = answer.unwrap_or_else(|_| Answer {
             outcome: Err(Error::internal("it panicked")),
             metadata: Metadata {
@@ -264,12 +246,15 @@ impl Site {
                 ..Metadata::default()
             },
         });
-        let answer = end.said(answer);
+        let answer = match taken_back {
+            true => leave.taken_back(answer).unwrap_or_else(|told| *told),
+            false => answer,
+        };
         let failed = answer.outcome.as_ref().err();
         if failed.is_some()
             && repeatable
             && !unwanted
-            && end.taken_back.get().is_none()
+            && !taken_back
             && self.ending.is_cancelled()
             && self.hand_back(held).await
         {
@@ -278,9 +263,7 @@ impl Site {
         let state = match failed.map(Error::kind) {
             None => State::Done,
             // Whoever cancels wants to know first of all whether something left.
-            Some(kind)
-                if unwanted && end.taken_back.get().is_none() && kind != Kind::OutcomeUnknown =>
-            {
+            Some(kind) if unwanted && !taken_back && kind != Kind::OutcomeUnknown => {
                 State::Cancelled
             }
             Some(_) => State::Failed,
@@ -359,11 +342,11 @@ async fn keep(
             Err(error) => tracing::warn!(job = %held.id, %error, "the lease could not be renewed"),
         }
         // Never so long that the lease runs out over it.
-        let gone = tokio::time::timeout(BEAT, leave.is_gone(site.store.business()));
-        if end.taken_back.get().is_none() && gone.await.unwrap_or(false) {
+        let gone = tokio::time::timeout(BEAT, leave.is_gone());
+        if !end.taken_back.load(Ordering::Relaxed) && gone.await.unwrap_or(false) {
             let words = leave.command.join(" ");
             tracing::info!(job = %held.id, words, "a job is ended: its owner may not have it any more");
-            end.taken_back.set(words).ok();
+            end.taken_back.store(true, Ordering::Relaxed);
             cancel.cancel();
         }
     }

@@ -21,7 +21,7 @@ use uuid::Uuid;
 pub use self::carry::{Jobs, Started};
 pub use self::shown::{Progress, Shown};
 pub use self::store::{Call, Job, KEPT, STATEMENTS, State};
-pub use self::watch::{Runs, Seen, Work};
+pub use self::watch::{Leave, Runs, Seen, Work, refusal};
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::ui::progress::Step;

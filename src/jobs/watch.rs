@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::carry::Site;
-use super::settle;
 use super::store::{self, Taken};
+use super::{LOOK, settle};
 use crate::answer::Answer;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::store::Business;
 use crate::ui::progress::{Step, Watcher};
 
@@ -35,20 +35,71 @@ pub trait Runs: Send + Sync {
     ) -> BoxFuture<'a, Result<bool>>;
 }
 
-/// Asks time and again whether a job may still run.
+/// What the owner of a call has as long as they may have it run.
 #[derive(Clone)]
-pub(super) struct Leave {
+pub struct Leave {
+    /// Who knows whether they may.
     pub runs: Arc<dyn Runs>,
+    /// Which business it is for.
+    pub business: Business,
+    /// Whose call it is.
     pub owner: String,
+    /// The words that name the command.
     pub command: Vec<String>,
 }
 
 impl Leave {
     /// Whether it was taken back; not where nobody can tell just now.
-    pub async fn is_gone(&self, business: &Business) -> bool {
-        let may = self.runs.may(business, &self.owner, &self.command).await;
-        may.is_ok_and(|may| !may)
+    pub(super) async fn is_gone(&self) -> bool {
+        let Leave {
+            runs,
+            business,
+            owner,
+            command,
+        } = self;
+        runs.may(business, owner, command)
+            .await
+            .is_ok_and(|may| !may)
     }
+
+    /// Waits until it is taken back.
+    pub async fn gone(&self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if self.is_gone().await {
+                tracing::info!(
+                    words = self.command.join(" "),
+                    "a call is ended: its owner may not have it any more"
+                );
+                return;
+            }
+        }
+    }
+
+    /// The answer of a call that was told to end when it was taken back: an error says why. What was done,
+    /// may have left, or waits to, matters more.
+    pub fn taken_back(&self, mut answer: Answer) -> Result<Answer, Box<Answer>> {
+        let Some(error) = answer.outcome.as_mut().err() else {
+            return Ok(answer);
+        };
+        if matches!(error.kind(), Kind::OutcomeUnknown | Kind::PendingApproval) {
+            return Ok(answer);
+        }
+        let told = refusal(&self.command.join(" "));
+        answer.outcome = Err(match error.take_answer() {
+            Some(data) => told.about(data),
+            None => told,
+        });
+        Err(Box::new(answer))
+    }
+}
+
+/// Why the command of these words is not run any more for whoever had it run.
+pub fn refusal(words: &str) -> Error {
+    Error::refused(format!(
+        "`{words}` was ended: the key or the login that began it was revoked, or may not do it any more"
+    ))
+    .hint("Call it again with one that may; `medtainer mcp keys list` and `medtainer mcp clients list` show them.")
 }
 
 /// What it takes to begin a job anew.
@@ -176,6 +227,7 @@ async fn go_on(site: Site, runs: Arc<dyn Runs>, taken: Taken) {
     let cancel = site.ending.child_token();
     let leave = Leave {
         runs: runs.clone(),
+        business: site.store.business().clone(),
         owner: taken.owner.clone(),
         command: taken.command.clone(),
     };

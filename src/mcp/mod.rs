@@ -212,25 +212,6 @@ impl Server {
         }
     }
 
-    /// Sees a call through to its row in the audit trail; when its client is gone it is told to end.
-    async fn through<T>(
-        &self,
-        work: impl Future<Output = T>,
-        cancel: CancellationToken,
-        gone: &CancellationToken,
-    ) -> T {
-        let _under_way = self.0.calls.token();
-        tokio::pin!(work);
-        tokio::select! {
-            biased;
-            done = &mut work => done,
-            () = gone.cancelled() => {
-                cancel.cancel();
-                work.await
-            }
-        }
-    }
-
     /// How a person sees the answer of a tool.
     fn view(&self, name: &str) -> View {
         let index = self.0.by_name.get(name);

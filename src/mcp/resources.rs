@@ -111,8 +111,10 @@ impl Server {
             }
         };
         let cancel = call.cancel.clone();
-        let answer = self.run(&path, leaf, given, call);
-        let answer = self.through(answer, cancel, gone).await;
+        let leave = self.leave(grant, &path);
+        let work = self.run(&path, leaf, given, call);
+        let through = self.through(&leave, leaf.effect, work, cancel, gone);
+        let answer = through.await.unwrap_or_else(|told| *told);
         let answer = self.sealed(grant, &path, answer);
         let data = answer.outcome.as_ref().map_err(|e| refused(uri, e))?;
         let text = match resource.form {

@@ -20,7 +20,7 @@ use crate::answer::{self, Answer, Metadata};
 use crate::command::{Effect, Pace};
 use crate::context::Invocation;
 use crate::error::{Error, Kind, Result};
-use crate::jobs::{self, Call, Job, Runs, Seen, Shown, Started, Work};
+use crate::jobs::{self, Call, Job, Leave, Runs, Seen, Shown, Started, Work};
 use crate::part::Part;
 use crate::runner;
 use crate::store::Business;
@@ -145,6 +145,7 @@ impl Server {
     ) -> Outcome {
         let begun = Instant::now();
         let _under_way = self.0.calls.token();
+        let leave = self.leave(grant, path);
         let (business, cancel) = (call.business.clone(), call.cancel.clone());
         // Who asks for jobs has them gone on with.
         if path.first() == Some(&jobs::GROUP) || leaf.pace == Pace::Long {
@@ -158,8 +159,8 @@ impl Server {
                 let work = self
                     .clone()
                     .perform(path.to_vec(), given, Invocation { part, ..call });
-                let answer = self.through(work, cancel, gone).await;
-                return Outcome::Answered(answer);
+                let through = self.through(&leave, leaf.effect, work, cancel, gone);
+                return Outcome::Answered(through.await.unwrap_or_else(|told| *told));
             }
             // Who is asked for a yes gives it while the call lasts.
             Pace::Long if asked.is_none() => self.seconds("MEDTAINER_HANDLE", HANDLE),
@@ -203,10 +204,16 @@ impl Server {
         };
         tokio::select! {
             biased;
-            answer = &mut work => return answered(answer, opened).await,
+            answer = &mut work => return answered(answer, opened, &leave, leaf.effect).await,
             () = gone.cancelled() => {
                 cancel.cancel();
-                return answered(work.await, opened).await;
+                return answered(work.await, opened, &leave, leaf.effect).await;
+            }
+            // What is a job already looks itself.
+            () = leave.gone(), if opened.is_none() => {
+                cancel.cancel();
+                let told = withheld(&leave, leaf.effect, work.await);
+                return Outcome::Answered(told.unwrap_or_else(|told| *told));
             }
             () = self.0.ending.cancelled(), if opened.is_some() => {}
             () = time_is_up => {}
@@ -219,7 +226,8 @@ impl Server {
                 tokio::select! {
                     biased;
                     answer = &mut work => {
-                        return answered(answer, opening.await.ok().flatten()).await;
+                        let opened = opening.await.ok().flatten();
+                        return answered(answer, opened, &leave, leaf.effect).await;
                     }
                     // It is under way: where there are too many jobs, its caller waits for it.
                     opened = &mut opening => opened.ok().flatten(),
@@ -228,8 +236,8 @@ impl Server {
         };
         let Some((started, job)) = opened else {
             // What cannot be written down is waited for, as long as its client does.
-            let answer = self.through(work, cancel, gone).await;
-            return Outcome::Answered(answer);
+            let through = self.through(&leave, leaf.effect, work, cancel, gone);
+            return Outcome::Answered(through.await.unwrap_or_else(|told| *told));
         };
         self.watch(&business).await;
         let job = Box::new(job.at(seen.latest()));
@@ -245,6 +253,42 @@ impl Server {
             ..Metadata::default()
         };
         Outcome::Running(Handle { job, metadata })
+    }
+
+    /// What whoever has this grant has for a call of the command at a path.
+    pub(super) fn leave(&self, grant: &Grant, path: &[&str]) -> Leave {
+        Leave {
+            runs: Arc::new(self.clone()),
+            business: self.business(grant),
+            owner: grant.owner.clone(),
+            command: path.iter().map(|&word| word.to_owned()).collect(),
+        }
+    }
+
+    /// Sees a call through to its row in the audit trail; when its client is gone it is told to end, and
+    /// when its owner may not have it any more. Then they are told so, as an error.
+    pub(super) async fn through(
+        &self,
+        leave: &Leave,
+        effect: Effect,
+        work: impl Future<Output = Answer>,
+        cancel: CancellationToken,
+        gone: &CancellationToken,
+    ) -> Result<Answer, Box<Answer>> {
+        let _under_way = self.0.calls.token();
+        tokio::pin!(work);
+        tokio::select! {
+            biased;
+            done = &mut work => Ok(done),
+            () = gone.cancelled() => {
+                cancel.cancel();
+                Ok(work.await)
+            }
+            () = leave.gone() => {
+                cancel.cancel();
+                withheld(leave, effect, work.await)
+            }
+        }
     }
 
     /// Runs the command at a path, whoever waits for it.
@@ -310,11 +354,29 @@ impl Server {
     }
 }
 
-async fn answered(answer: Answer, opened: Option<(Started, Job)>) -> Outcome {
-    if let Some((started, _)) = opened {
-        started.drop().await;
+async fn answered(
+    answer: Answer,
+    opened: Option<(Started, Job)>,
+    leave: &Leave,
+    effect: Effect,
+) -> Outcome {
+    let taken_back = match opened {
+        Some((started, _)) => started.drop().await,
+        None => false,
+    };
+    Outcome::Answered(match taken_back {
+        true => withheld(leave, effect, answer).unwrap_or_else(|told| *told),
+        false => answer,
+    })
+}
+
+/// What is told of a call to an owner who may not have it any more: nothing that was read, and as an error
+/// why.
+fn withheld(leave: &Leave, effect: Effect, mut answer: Answer) -> Result<Answer, Box<Answer>> {
+    if effect < Effect::Write {
+        answer.outcome = Err(Error::unavailable("it was interrupted"));
     }
-    Outcome::Answered(answer)
+    leave.taken_back(answer)
 }
 
 impl Runs for Server {
@@ -388,8 +450,7 @@ impl Server {
         if may {
             return self.run(path, leaf, work.arguments, call).await;
         }
-        let error = Error::refused("the key or the login that began this may not do it any more")
-            .hint("Call it again with one that may; `medtainer mcp keys list` and `medtainer mcp clients list` show them.");
+        let error = jobs::refusal(&words.join(" "));
         runner::refuse(&self.0.app, path, leaf, work.arguments, error, call).await
     }
 

@@ -6,12 +6,25 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::{CONTACTS, SERVE, handle, home, rows, slow, sync};
-use crate::mcp::house::{Home, House, whole};
+use super::{CONTACTS, SERVE, handle, impatient, rows, slow, sync};
+use crate::mcp::house::{Home, House, Served, whole};
 use crate::oauth::browser::{Browser, Client, PASSPHRASE, log_in, passphrase, random};
 
+/// A home as the others, whose syncs last forty seconds: longer than the slowest machine takes to look.
+async fn lasting() -> (Home, Served) {
+    let records = CONTACTS.to_string();
+    let words = ["--records", &records, "--trouble", "ghl:slow=2"];
+    let (mut home, provider) = Home::with_provider(&words).await;
+    impatient(&mut home);
+    (home, provider)
+}
+
 async fn begin(house: &House, credential: &str) -> String {
-    let request = house.legacy("tools/call", sync()).bearer_auth(credential);
+    let mut whole_sync = sync();
+    whole_sync["arguments"]["full"] = true.into();
+    let request = house
+        .legacy("tools/call", whole_sync)
+        .bearer_auth(credential);
     handle(&whole(request.send().await.unwrap()).await["result"])
 }
 
@@ -45,7 +58,8 @@ fn taken_back(job: &Value) {
 
 #[tokio::test]
 async fn a_job_ends_when_its_key_is_revoked() {
-    let (home, _provider) = slow().await;
+    let (home, _provider) = lasting().await;
+    let home = Arc::new(home);
     let mut keys = Vec::new();
     for name in ["laptop", "phone"] {
         let made = home.run(&["mcp", "keys", "create", name]).await;
@@ -77,9 +91,88 @@ async fn a_job_ends_when_its_key_is_revoked() {
     }
 }
 
+/// A home beside a provider that takes eight seconds for each page, where callers are waited for.
+async fn patient() -> (Arc<Home>, Served) {
+    let words = ["--records", "2000", "--trouble", "ghl:slow=8"];
+    let (home, provider) = Home::with_provider(&words).await;
+    (Arc::new(home), provider)
+}
+
+/// What becomes of a call that is waited for while its key is revoked: its status, and its answer.
+async fn waited_for(path: &str, body: Value) -> (u16, Value) {
+    let (home, _provider) = patient().await;
+    let made = home.run(&["mcp", "keys", "create", "laptop"]).await;
+    let house = House::start(home.clone(), SERVE).await;
+    let asked = house
+        .http
+        .post(format!("{}{path}", house.url))
+        .header("accept", "application/json, text/event-stream")
+        .header("x-api-key", made["key"].as_str().unwrap());
+    let call = tokio::spawn(asked.json(&body).send());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    home.run(&["mcp", "keys", "revoke", "laptop"]).await;
+    let revoked = Instant::now();
+    let reply = call.await.unwrap().unwrap();
+    let status = reply.status().as_u16();
+    let said = whole(reply).await;
+    let took = revoked.elapsed();
+    assert!(took < Duration::from_secs(5), "{path}: {took:?}: {said}");
+    (status, said)
+}
+
+#[tokio::test]
+async fn a_call_that_is_waited_for_ends_with_its_key() {
+    let call = |name: &str, arguments: Value| {
+        let params = json!({ "name": name, "arguments": arguments });
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params })
+    };
+    let contacts = json!({ "only": ["contacts"], "full": true });
+    let (plain, synced, read) = tokio::join!(
+        waited_for("/run/ghl_sync", contacts.clone()),
+        waited_for("", call("ghl_sync", contacts)),
+        waited_for("", call("ghl_contacts", json!({ "limit": 1 }))),
+    );
+    assert_eq!(plain.0, 403, "{}", plain.1);
+    let told = |answer: &Value, words: &str| {
+        let error = &answer["error"];
+        assert_eq!(error["kind"], "refused", "{answer}");
+        let said = error["message"].as_str().unwrap();
+        assert!(said.contains(&format!("`{words}` was ended")), "{said}");
+        assert!(said.contains("revoked"), "{said}");
+    };
+    told(&plain.1, "ghl sync");
+    for ((status, reply), words) in [(synced, "ghl sync"), (read, "ghl contacts")] {
+        assert_eq!(status, 200);
+        assert_eq!(reply["result"]["isError"], true, "{reply}");
+        told(&reply["result"]["structuredContent"], words);
+    }
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_job_waits_no_longer_than_their_key_is_good() {
+    let (home, _provider) = lasting().await;
+    let home = Arc::new(home);
+    let made = home.run(&["mcp", "keys", "create", "laptop"]).await;
+    let key = made["key"].as_str().unwrap();
+    let house = House::start(home.clone(), SERVE).await;
+    let id = begin(&house, key).await;
+    let wait = json!({ "name": "job_wait", "arguments": { "id": id } });
+    let wait = house.legacy("tools/call", wait).bearer_auth(key);
+    let waiting = tokio::spawn(wait.send());
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    home.run(&["mcp", "keys", "revoke", "laptop"]).await;
+    let revoked = Instant::now();
+    let reply = whole(waiting.await.unwrap().unwrap()).await;
+    assert!(revoked.elapsed() < Duration::from_secs(5), "{reply}");
+    let error = &reply["result"]["structuredContent"]["error"];
+    assert_eq!(error["kind"], "refused", "{reply}");
+    let said = error["message"].as_str().unwrap();
+    assert!(said.contains("`job wait` was ended"), "{said}");
+}
+
 #[tokio::test]
 async fn a_job_ends_when_its_consent_is_revoked_or_no_longer_covers_it() {
-    let (mut home, _provider) = home(CONTACTS).await;
+    let (mut home, _provider) = lasting().await;
     home.env.push((PASSPHRASE.into(), random()));
     let home = Arc::new(home);
     let guarded = [SERVE, &["--auth"]].concat();

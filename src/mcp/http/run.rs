@@ -54,9 +54,14 @@ async fn run(
         // A script waits for its answer, however long that takes: nothing becomes a job here.
         match server.find(&grant, &name, &given, &call).await {
             Ok((path, leaf)) => {
+                let (leave, effect) = (server.leave(&grant, path), leaf.effect);
                 let work = server.run(path, leaf, given, call);
-                let answer = server.through(work, cancel, &gone).await;
-                answered(&server.sealed(&grant, path, answer))
+                match server.through(&leave, effect, work, cancel, &gone).await {
+                    Ok(answer) => answered(&server.sealed(&grant, path, answer)),
+                    Err(told) => {
+                        enveloped(StatusCode::FORBIDDEN, &server.sealed(&grant, path, *told))
+                    }
+                }
             }
             Err(Some(answer)) => enveloped(StatusCode::FORBIDDEN, &answer),
             Err(None) => answered(&failed(
