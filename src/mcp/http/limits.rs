@@ -25,8 +25,8 @@ use crate::mcp::grant::Grant;
 pub struct Limits {
     /// Connections open at once.
     pub connections: usize,
-    /// Connections that one address has open at once. This machine's own are not counted, nor is a proxy
-    /// that is trusted.
+    /// Connections that one address has open at once. This machine's own are not counted, nor are those of
+    /// a proxy.
     pub connections_of_one: usize,
     /// Requests that are answered at once.
     pub requests: usize,

@@ -34,7 +34,7 @@ use super::Server;
 use super::oauth::{OAuth, Site};
 use crate::error::{Error, Result};
 
-use accept::Connections;
+use accept::{Connections, Proxy};
 use limits::Tally;
 use normal::Norm;
 use origin::Gate;
@@ -195,10 +195,10 @@ impl<H: ServerHandler + Clone> Stack<H> {
         cancel: CancellationToken,
         end: impl FnOnce() -> E,
     ) -> Result<()> {
-        let (limits, trust_proxy) = (self.listen.limits, self.listen.trust_proxy);
+        let (limits, proxy) = (self.listen.limits, Proxy::of(&self.listen));
         let closed = CancellationToken::new();
         let router = self.router(bound.address, closed.clone());
-        let connections = Connections::new(router, limits, trust_proxy);
+        let connections = Connections::new(router, limits, proxy);
         connections.take(bound.listener, cancel).await;
         end().await;
         // What was answered is on its way; streams without an end get one then, and a client that does
