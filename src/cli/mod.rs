@@ -1,6 +1,7 @@
 //! The terminal's face: words in, an answer on stdout, an exit code out.
 
 pub mod complete;
+mod log;
 pub mod options;
 mod render;
 
@@ -181,7 +182,7 @@ pub fn main(product: &'static Product) -> ExitCode {
     };
     let printer = Printer::new(options.clone(), &env);
     let serves = leaf.serves;
-    start_logging(&options, &env, serves, printer.colors_stderr());
+    log::start(&options, &env, serves, printer.colors_stderr());
     let runtime = if serves {
         tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -506,47 +507,6 @@ fn show(error: &clap::Error, args: &[OsString], env: &Env) -> std::io::Result<()
     } else {
         std::io::stdout().write_all(text.as_bytes())
     }
-}
-
-/// Logs go to stderr: errors, and our own warnings where a command serves; more with `-v`, or as
-/// `MEDTAINER_LOG` says.
-fn start_logging(options: &Options, env: &Env, serves: bool, color: bool) {
-    use tracing_subscriber::EnvFilter;
-    let default = if options.verbose {
-        "info,medtainer_core=debug,medtainer=debug"
-    } else if serves {
-        "error,medtainer_core=warn,medtainer=warn"
-    } else {
-        "error"
-    };
-    let asked = env.get("MEDTAINER_LOG");
-    let filter = asked
-        .and_then(|text| text.parse::<EnvFilter>().ok())
-        .unwrap_or_else(|| EnvFilter::new(default));
-    let text = asked.unwrap_or(default);
-    let filter = match quiet(text).and_then(|quiet| quiet.parse().ok()) {
-        Some(quiet) => filter.add_directive(quiet),
-        None => filter,
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(color)
-        .init();
-}
-
-/// What keeps the protocol's library from writing whole requests and answers, and with them what people
-/// are called, into a log that is to say much; where it is not named itself.
-fn quiet(filter: &str) -> Option<&'static str> {
-    use tracing_subscriber::filter::LevelFilter;
-    let words = filter.split(',').map(str::trim);
-    let says_much = |word: &str| {
-        let level = word.parse::<LevelFilter>();
-        level.is_ok_and(|level| level > LevelFilter::WARN)
-    };
-    let mut levels = words.filter(|word| !word.is_empty());
-    (levels.any(says_much) && !filter.contains("rmcp")).then_some("rmcp=warn")
 }
 
 /// The first Ctrl-C or SIGTERM asks for an end, the second does not ask.

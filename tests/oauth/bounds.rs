@@ -93,7 +93,12 @@ async fn log_of(level: &str, word: &str) -> String {
 #[tokio::test]
 async fn a_log_holds_what_people_are_called_only_where_that_is_asked_for() {
     let word = "Zanzibar";
-    for level in ["debug", "DEBUG", "info,hyper=info,debug", "trace"] {
+    for level in [
+        "DEBUG",
+        "info,hyper=info,debug",
+        "trace",
+        "medtainer_core=info,r=trace",
+    ] {
         let log = log_of(level, word).await;
         assert!(log.contains("tokens were asked for"), "{level}: {log}");
         assert!(!log.contains(word), "{level}: {log}");
