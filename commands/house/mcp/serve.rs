@@ -87,7 +87,7 @@ impl Chore for Serve {
     const SERVES: bool = true;
 
     async fn run(&self, host: &Host) -> Result<Self::Output> {
-        let listen = Listen {
+        let mut listen = Listen {
             hosts: self.host.clone(),
             origins: self.origin.clone(),
             public_url: self.public_url.clone(),
@@ -104,7 +104,7 @@ impl Chore for Serve {
             .hint("Listen on 127.0.0.1 without `--public-url`, `--host` and `--trust-proxy`, or leave it out and make a key with `medtainer mcp keys create NAME`."));
         }
         if listen.needs_credentials(self.listen) {
-            oauth::check_environment(&host.app.env)?;
+            listen.lives = oauth::check_environment(&host.app.env)?;
         }
         let business = host.invocation()?.business;
         let server = self.tooling.server(host, business.clone())?;

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::Server;
-use super::oauth::{OAuth, Site};
+use super::oauth::{Lives, OAuth, Site};
 use crate::error::{Error, Result};
 
 use accept::{Connections, Proxy};
@@ -67,6 +67,8 @@ pub struct Listen {
     pub limits: Limits,
     /// Whether nobody passes without a credential even on loopback; beyond it nobody ever does.
     pub auth: bool,
+    /// How long tokens are good for, where a credential is needed.
+    pub lives: Lives,
 }
 
 /// The form of an answer that could be one JSON object or a stream of one event.
@@ -97,6 +99,7 @@ impl Listen {
             public_url: None,
             trust_proxy: false,
             auth: false,
+            lives: Lives::USUAL,
             replies: Replies::Json,
             sessions: false,
             limits: Limits::default(),
@@ -168,7 +171,7 @@ pub async fn serve(
     let mut oauth = None;
     if listen.needs_credentials(bound.address) {
         let site = Site::new(listen.public_url.clone(), &listen.hosts, bound.address);
-        let server = OAuth::new(app, business, site)?;
+        let server = OAuth::new(app, business, site, listen.lives);
         beside = beside.merge(server.router());
         oauth = Some(server);
     }

@@ -101,14 +101,14 @@ impl Call<'_> {
 /// A call that is not let pass: its answer, and how the owner sees that it was tried.
 struct Refused {
     answer: Response,
-    row: Execution,
+    row: Option<Execution>,
 }
 
 impl Refused {
     async fn told(self, door: &Door, grant: &Grant) -> Response {
-        if let (_, Some(oauth)) = door.behind() {
+        if let ((_, Some(oauth)), Some(row)) = (door.behind(), self.row) {
             let by = By::Client(&grant.owner);
-            oauth.trail().tried(by, self.row).await;
+            oauth.trail().tried(by, row).await;
         }
         self.answer
     }
@@ -143,13 +143,15 @@ fn refused(door: &Door, grant: &Grant, call: &Call<'_>, request: &Request) -> Op
             Caller::Mcp,
             &given,
         )),
-        _ => server.row(tool?, &given),
+        _ => tool.and_then(|tool| server.row(tool, &given)),
     };
-    let row = row?.failed(&Error::refused(&*why), &given);
-    let row = match &grant.principal {
-        Some(principal) => row.principal(principal.clone()),
-        None => row,
-    };
+    let row = row.map(|row| {
+        let row = row.failed(&Error::refused(&*why), &given);
+        match &grant.principal {
+            Some(principal) => row.principal(principal.clone()),
+            None => row,
+        }
+    });
     let text = format!("{why}\n");
     let answer = (status, [(header::WWW_AUTHENTICATE, challenge)], text).into_response();
     Some(Refused { answer, row })

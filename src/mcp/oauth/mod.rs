@@ -69,8 +69,14 @@ const HOUR: Duration = Duration::from_hours(1);
 const WEEK: Duration = Duration::from_hours(7 * 24);
 
 impl Lives {
-    /// What the environment says, else an hour and two minutes.
-    pub fn of(env: &Env) -> Result<Lives> {
+    /// Where nothing else is said.
+    pub const USUAL: Lives = Lives {
+        access: HOUR,
+        grace: Duration::from_secs(120),
+    };
+
+    /// What the environment says, else what is usual.
+    fn of(env: &Env) -> Result<Lives> {
         let read = |variable: &str, usual, least, most| {
             let said = match env.get(variable) {
                 None => Ok(usual),
@@ -90,20 +96,20 @@ impl Lives {
                 "`{variable}` is between {least} and {most}"
             )))
         };
-        let minutes = Duration::from_secs(120);
+        let Lives { access, grace } = Lives::USUAL;
         Ok(Lives {
-            access: read("MEDTAINER_MCP_ACCESS_TTL", HOUR, SECOND, WEEK)
+            access: read("MEDTAINER_MCP_ACCESS_TTL", access, SECOND, WEEK)
                 .map_err(|e| e.hint("Leave it unset for an hour: clients renew a token up to five minutes before its end, and one that lives shorter with each call."))?,
-            grace: read("MEDTAINER_MCP_REFRESH_GRACE", minutes, Duration::ZERO, HOUR)
+            grace: read("MEDTAINER_MCP_REFRESH_GRACE", grace, Duration::ZERO, HOUR)
                 .map_err(|e| e.hint("Leave it unset for two minutes: for so long whoever has a replaced token gets the new one."))?,
         })
     }
 }
 
-/// Refuses an environment with which no server is to start.
-pub fn check_environment(env: &Env) -> Result<()> {
+/// How long tokens are good for; refuses an environment with which no server is to start.
+pub fn check_environment(env: &Env) -> Result<Lives> {
     passphrase::check_environment(env)?;
-    Lives::of(env).map(drop)
+    Lives::of(env)
 }
 
 /// The authorization server; cheap to clone.
@@ -134,11 +140,10 @@ const SWEEP: u64 = 10 * 60;
 
 impl OAuth {
     /// The authorization server of a site, at which this business is served.
-    pub fn new(app: Arc<App>, business: Business, site: Site) -> Result<OAuth> {
-        check_environment(&app.env)?;
+    pub fn new(app: Arc<App>, business: Business, site: Site, lives: Lives) -> OAuth {
         let limit = |burst, rate| Throttle::new(Limit { burst, rate });
-        Ok(OAuth(Arc::new(Inner {
-            lives: Lives::of(&app.env)?,
+        OAuth(Arc::new(Inner {
+            lives,
             trail: Trail::new(app.clone(), business),
             app,
             site,
@@ -151,7 +156,7 @@ impl OAuth {
             },
             began: Instant::now(),
             swept: AtomicU64::new(0),
-        })))
+        }))
     }
 
     /// Its pages and endpoints.
