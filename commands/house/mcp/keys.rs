@@ -248,7 +248,7 @@ impl Chore for List {
 
 /// Make a key useless, within a second on every server
 ///
-/// Jobs that it began are told to end.
+/// Calls and jobs that it began are told to end.
 #[derive(Debug, Args)]
 pub struct Revoke {
     /// Its name

@@ -22,11 +22,14 @@ use super::keys::keys_connection;
 /// came through a proxy is refused. On any other, with `--public-url`, `--trust-proxy`, a `--host` that
 /// is not this machine alone, or `--auth`, clients open a page in your browser on which you allow them
 /// to (`medtainer mcp passphrase` sets the passphrase for it), or send an API key
-/// (`medtainer mcp keys create NAME` makes one). Whom you allow there, and who tries in vain, is listed by
-/// `medtainer audit list --command mcp`.
+/// (`medtainer mcp keys create NAME` makes one). Whom you allow there, who says no and who types a wrong
+/// passphrase is listed by `medtainer audit list --command mcp`; a call that its client may not make is
+/// listed under the command it is of. Both are in the trail of the business that is served: say `--business`
+/// where that is not the usual one.
 ///
-/// It has room for 1,024 connections, of which one address beyond this machine may have 128, and closes one
-/// that says nothing for 75 seconds. `/health` says that it lives, `/ready` that its database answers.
+/// It has room for 1,024 connections, of which one address beyond this machine may have 128, but a proxy all,
+/// and closes one that says nothing for 75 seconds between requests or within the head of one. `/health`
+/// says that it lives, `/ready` that its database answers and is migrated.
 #[derive(Debug, Args)]
 pub struct Serve {
     /// Where to listen
@@ -54,7 +57,7 @@ pub struct Serve {
     ///
     /// Only where every client comes through a proxy that sets X-Forwarded-For, as nginx does with
     /// `$proxy_add_x_forwarded_for`: its last entry counts. A header that comes from outside the
-    /// machine's own network is not believed. The proxy's own connections are not counted.
+    /// machine's own network is not believed. Connections are not counted by address: all are the proxy's.
     #[arg(long)]
     trust_proxy: bool,
 
