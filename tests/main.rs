@@ -34,7 +34,6 @@ mod records;
 mod registry;
 mod store;
 mod sync;
-mod sync_bulk;
 mod terminal;
 mod trouble;
 mod vault;
