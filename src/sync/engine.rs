@@ -309,14 +309,12 @@ impl<'a> Work<'a> {
                 }
             };
             // The request leaves before the page is read.
-            let (fetched, stored) =
-                futures::future::join(prefetch, self.store(&mut page, beside)).await;
-            stored?;
+            let (fetched, stored) = futures::future::join(prefetch, self.store(page, beside)).await;
+            self.last_first = stored?;
             if following.is_none() {
                 return Ok(true);
             }
             self.cursor = following;
-            self.last_first = super::page::first(&page.rows);
             match fetched {
                 Some(next) => page = next?,
                 None => return Ok(false),
@@ -398,18 +396,24 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    async fn store(&mut self, page: &mut Page, beside: &mut Beside) -> Result<()> {
+    // Returns what tells the page's first record.
+    async fn store(&mut self, page: Page, beside: &mut Beside) -> Result<Option<String>> {
         let name = self.collection.name();
-        page.read();
-        check_progress(name, page, self.cursor.as_ref(), self.last_first.as_deref())?;
-        self.turns.check(name, page)?;
+        let mut page = page.read().await?;
+        check_progress(
+            name,
+            &page,
+            self.cursor.as_ref(),
+            self.last_first.as_deref(),
+        )?;
+        self.turns.check(name, &page)?;
         distinct(&mut page.rows);
         let mut tx = self.conn.begin().await?;
         let applied = self
             .collection
             .apply_beside(&mut tx, beside, &page.rows, self.id)
             .await?;
-        self.reached = state::checkpoint(&mut tx, name, self.id, page, applied).await?;
+        self.reached = state::checkpoint(&mut tx, name, self.id, &page, applied).await?;
         tx.commit().await?;
         let step = &mut self.progress;
         step.pages += 1;
@@ -417,7 +421,7 @@ impl<'a> Work<'a> {
         step.written += applied.inserted + applied.updated;
         step.total = page.total.or(step.total);
         self.options.progress.step(step);
-        Ok(())
+        Ok(super::page::first(&page.rows))
     }
 
     async fn sweep(&mut self) -> Result<()> {

@@ -40,7 +40,7 @@ pub use bulk::Bulk;
 pub use engine::run;
 pub use state::{Run, STATEMENTS, State, active, runs, state};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// Where a source goes on; whatever text the source likes, kept as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,9 +81,8 @@ impl Row {
         }
     }
 
-    /// Of the body: tells whether anything changed without sending it to Postgres.
-    ///
-    /// Made when it is first asked for: the next page is on its way by then.
+    /// Of the body: tells whether anything changed without sending it to Postgres. Made when it is first asked
+    /// for.
     pub fn hash(&self) -> i64 {
         *self.hash.get_or_init(|| {
             let digest: [u8; 32] = Sha256::digest(self.body.as_bytes()).into();
@@ -128,17 +127,25 @@ pub struct Unread {
 }
 
 impl Page {
-    /// Reads what is unread.
-    fn read(&mut self) {
+    /// With what was unread as rows. They are read on a thread of their own, so that the next page can come in
+    /// meanwhile.
+    async fn read(mut self) -> Result<Page> {
         let Some(Unread { records, read }) = self.unread.take() else {
-            return;
+            return Ok(self);
         };
-        let before = self.rows.len();
-        self.rows.reserve(records.len());
-        self.rows
-            .extend(records.iter().filter_map(|record| read(record)));
-        let unusable = records.len() - (self.rows.len() - before);
-        self.skipped += u32::try_from(unusable).unwrap_or(u32::MAX);
+        let reading = tokio::task::spawn_blocking(move || {
+            let before = self.rows.len();
+            self.rows.reserve(records.len());
+            for row in records.iter().filter_map(|record| read(record)) {
+                row.hash();
+                self.rows.push(row);
+            }
+            let unusable = records.len() - (self.rows.len() - before);
+            self.skipped += u32::try_from(unusable).unwrap_or(u32::MAX);
+            self
+        });
+        let failed = |e| Error::internal("a page could not be read").because(e);
+        reading.await.map_err(failed)
     }
 }
 
