@@ -9,8 +9,9 @@
 #![allow(clippy::print_stdout, missing_docs)]
 
 // As in the binary: what is compared differs in nothing else.
+#[cfg(target_os = "linux")]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 #[path = "figures/cached.rs"]
 mod cached;

@@ -68,7 +68,7 @@ pub const STATEMENTS: &[(&str, &str)] = &[
 pub enum Worst {
     /// Read, and nothing else
     Read,
-    /// Write what can be undone
+    /// Create, change and restart, nearly all of which can be undone
     Write,
     /// Destroy, send, or cost money
     Destroy,

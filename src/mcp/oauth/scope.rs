@@ -64,7 +64,7 @@ pub const fn in_words(scope: Scope) -> (&'static str, &'static str) {
         ),
         Scope::Write => (
             "Change things",
-            "Create and update what can be undone again, and medtainer's own records.",
+            "Create, update and restart; nearly all of it can be undone. And medtainer's own records.",
         ),
         Scope::Admin => (
             "Delete, send and spend",
