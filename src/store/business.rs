@@ -34,6 +34,16 @@ impl Business {
         self.0 == Self::SANDBOX || self.0.ends_with(Self::SANDBOX_SUFFIX)
     }
 
+    /// The business that is played where this one is the sandbox; else this one.
+    #[must_use]
+    pub fn real(&self) -> Business {
+        match self.0.strip_suffix(Self::SANDBOX_SUFFIX) {
+            Some(name) => Business(name.to_owned()),
+            None if self.is_sandbox() => Business::default(),
+            None => self.clone(),
+        }
+    }
+
     /// Whether this is the one that is meant when none is named.
     pub fn is_default(&self) -> bool {
         self.0 == Self::DEFAULT

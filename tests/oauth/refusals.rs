@@ -246,6 +246,24 @@ async fn the_owner_allows_a_part_or_nothing() {
     let mut browser = Browser::new();
     let page = browser.open(&client.link(&house)).await;
     assert_eq!(page.boxes(), ["read", "write", "admin"]);
+    // They see what they open.
+    let acme = ["--business", "acme"];
+    for (words, opened) in [
+        (&[][..], ""),
+        (&["--sandbox"], ", sample data"),
+        (&acme, ", business <code>acme</code>"),
+        (
+            &["--sandbox", "--business", "acme"],
+            ", business <code>acme</code>, sample data",
+        ),
+    ] {
+        let serve = ["mcp", "serve", "--listen", "127.0.0.1:0", "--auth"];
+        let other = house.beside(&[words, &serve].concat()).await;
+        let page = Browser::new().open(&client.link(&other)).await;
+        let host = at(&other, "").replace("http://", "");
+        let line = format!("<p class=\"server\">on {host}{opened}</p>");
+        assert!(page.html.contains(&line), "{line}: {}", page.html);
+    }
     let form = page.form(&words);
     let with = |change: &dyn Fn(&(String, String)) -> bool| -> Vec<(String, String)> {
         form.iter().filter(|pair| change(pair)).cloned().collect()

@@ -276,6 +276,7 @@ async fn consent(
         client: &asked.client,
         url: &asked.url,
         server: asked.issuer.split_once("://").map_or("", |(_, host)| host),
+        business: oauth.0.trail.business(),
         choices: scopes
             .map(|scope| Choice::of(scope, ticked.has(scope)))
             .collect(),

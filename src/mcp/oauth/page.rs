@@ -13,6 +13,7 @@ use super::redirect;
 use super::scope::in_words;
 use super::secrets;
 use crate::mcp::grant::{Scope, Scopes};
+use crate::store::Business;
 
 const STYLE: &str = include_str!("pages/style.css");
 
@@ -45,6 +46,8 @@ pub struct Consent<'a> {
     pub url: &'a Url,
     /// The host of this server.
     pub server: &'a str,
+    /// The business it opens.
+    pub business: &'a Business,
     /// What is asked for.
     pub choices: Vec<Choice>,
     /// What was allowed before, and when.
@@ -69,6 +72,7 @@ struct ConsentPage<'a> {
     is_given: bool,
     goes_to: String,
     is_local: bool,
+    business: Business,
     before: Option<String>,
     page: &'a Consent<'a>,
 }
@@ -93,6 +97,7 @@ impl Consent<'_> {
             is_given: self.client.kind == Kind::Given,
             goes_to: host(self.url),
             is_local: redirect::is_local(self.url),
+            business: self.business.real(),
             before,
             page: &self,
         };

@@ -102,6 +102,11 @@ impl Trail {
         }))
     }
 
+    /// The business that is served.
+    pub fn business(&self) -> &Business {
+        &self.0.business
+    }
+
     /// Writes down what happened.
     pub async fn done(&self, row: Execution) {
         let written = async {
