@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::browser::{Browser, Client, at, call, home, house, log_in, logged, passphrase, tokens};
+use super::browser::{Browser, Client, at, call, home, log_in, logged, passphrase, serve, tokens};
 
 #[tokio::test]
 async fn no_log_line_and_no_row_holds_a_secret() {
@@ -73,15 +73,23 @@ async fn no_log_line_and_no_row_holds_a_secret() {
 
 #[tokio::test]
 async fn the_owner_sees_who_guesses_without_asking_for_a_log() {
-    let house = house().await;
+    let house = serve(home().await, &["--trust-proxy"]).await;
     let client = Client::registered(&house).await;
     let mut browser = Browser::new();
+    browser.from = Some("203.0.113.7".into());
     let page = browser.open(&client.link(&house)).await;
     let wrong = super::browser::random();
     browser.submit(&page, &page.form(&wrong)).await;
     let deadline = Instant::now() + Duration::from_secs(5);
-    while !house.served.log().contains("a wrong passphrase was typed") {
-        assert!(Instant::now() < deadline, "{}", house.served.log());
+    let line = loop {
+        let log = house.served.log();
+        let mut lines = log.lines();
+        if let Some(line) = lines.find(|line| line.contains("a wrong passphrase was typed")) {
+            break line.to_owned();
+        }
+        assert!(Instant::now() < deadline, "{log}");
         tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    };
+    // What bans an address reads it there.
+    assert!(line.contains("network=203.0.113.7"), "{line}");
 }

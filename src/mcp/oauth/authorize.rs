@@ -368,7 +368,7 @@ async fn answered(
         let words = form.get("passphrase").unwrap_or_default();
         let known = browser.known(&owner);
         let who = known.map_or(Guesser::Somebody(address), Guesser::Known);
-        cookies = match log_in(oauth, &owner, words, who).await? {
+        cookies = match log_in(oauth, &owner, words, who, address).await? {
             Ok(cookies) => cookies,
             Err(wrong) => {
                 let why = Error::auth(wrong.why);
@@ -428,6 +428,7 @@ async fn log_in(
     owner: &Owner,
     words: &str,
     who: Guesser<'_>,
+    address: ClientAddress,
 ) -> Result<Result<Vec<HeaderValue>, Wrong>> {
     let app = &oauth.0.app;
     let mut tx = store::begin(app).await?;
@@ -452,7 +453,7 @@ async fn log_in(
         }));
     }
     if !owner.said(app, words).await? {
-        tracing::warn!("a wrong passphrase was typed");
+        tracing::warn!(network = %trail::network(address), "a wrong passphrase was typed");
         return Ok(Err(Wrong {
             status: StatusCode::FORBIDDEN,
             problem: "That is not the passphrase.",

@@ -181,12 +181,18 @@ pub fn refused(
     from: ClientAddress,
     why: &Error,
 ) -> Execution {
-    let network = match from.network() {
+    let params = json!({
+        "client_id": client.id, "scope": scope.to_string(), "network": network(from),
+    });
+    row("mcp consent", Effect::Local, &params).failed(why, &params)
+}
+
+/// Where somebody is, as the owner reads it and as programs that ban take it.
+pub fn network(from: ClientAddress) -> String {
+    match from.network() {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(network) => format!("{network}/64"),
-    };
-    let params = json!({ "client_id": client.id, "scope": scope.to_string(), "network": network });
-    row("mcp consent", Effect::Local, &params).failed(why, &params)
+    }
 }
 
 /// The end of a login whose code or token somebody else has too.
