@@ -629,3 +629,41 @@ fn login_asks_in_a_terminal() {
     assert!(!seen.contains("pit-sandbox"), "{seen}");
     desk.run("ghl contacts").ends(0);
 }
+
+/// Ctrl-C at a question: what was seen, with the state of the terminal afterwards.
+fn interrupted(words: &str, question: &str) -> String {
+    let script =
+        format!("trap : INT; stty echo; stty -g; \"$M\" {words}; echo \"code $?\"; stty -g");
+    let mut command = desk().shell(&script);
+    command.env("TERM", "xterm").stdin(Stdio::inherit());
+    let mut session = rexpect::session::spawn_command(command, Some(30_000)).unwrap();
+    let mut seen = session.exp_string(question).unwrap();
+    // It is read a moment after it is asked.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    session.send_control('c').unwrap();
+    seen += &session.exp_eof().unwrap();
+    assert!(seen.contains("code 130"), "{words}: {seen}");
+    let before = seen.lines().next().unwrap().trim();
+    let after = seen.lines().next_back().unwrap().trim();
+    assert!(before.contains(':') && before == after, "{words}: {seen}");
+    seen
+}
+
+#[test]
+fn an_interrupted_hidden_question_leaves_a_terminal_that_echoes() {
+    for (words, question) in [("mcp passphrase", "Passphrase"), ("auth login do", "oken")] {
+        let seen = interrupted(words, question);
+        assert!(seen.contains("was not answered"), "{words}: {seen}");
+    }
+}
+
+#[test]
+fn an_interrupted_choice_leaves_a_cursor() {
+    for (words, question) in [
+        ("ghl contact 'maria garcia'", "which one"),
+        ("mcp install vscode", "[y/N]"),
+    ] {
+        let seen = interrupted(words, question);
+        assert!(seen.contains("\u{1b}[?25h"), "{words}: {seen}");
+    }
+}

@@ -238,7 +238,10 @@ async fn confirm(host: &Host, write: &Write) -> Result<()> {
         hash: &write.hash,
         word,
     };
-    if AtTerminal.confirms(question).await? == Reply::Yes {
+    let person = AtTerminal {
+        cancel: host.cancel.clone(),
+    };
+    if person.confirms(question).await? == Reply::Yes {
         return Ok(());
     }
     Err(Error::refused("it was not confirmed: it still waits"))

@@ -10,6 +10,7 @@ use medtainer_core::ecosystem::Ecosystem;
 use medtainer_core::http::{Field, Form, Service};
 use medtainer_core::output::{Column, Page, Row, Text};
 use medtainer_core::tree::Group;
+use medtainer_core::ui::prompt;
 use medtainer_core::{Error, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -58,7 +59,7 @@ impl Chore for Login {
                 )),
             );
         }
-        let credential = collect(service, self.stdin)?;
+        let credential = collect(host, service, self.stdin).await?;
         let cx = context(host)
             .await?
             .with_credential(ecosystem, credential.clone());
@@ -80,7 +81,7 @@ impl Chore for Login {
 }
 
 /// Each value from a person, or a line of standard input.
-fn collect(service: &Service, piped: bool) -> Result<Credentials> {
+async fn collect(host: &Host, service: &Service, piped: bool) -> Result<Credentials> {
     let mut values = Vec::new();
     // Only where it is read: these lines keep standard input locked, and a prompt would wait for it forever.
     if piped {
@@ -89,9 +90,9 @@ fn collect(service: &Service, piped: bool) -> Result<Credentials> {
             values.push((field.name, line(&mut lines)?));
         }
     } else {
-        let form = choose(service)?;
+        let form = choose(host, service).await?;
         for field in auth::wanted(service, form) {
-            values.push((field.name, ask(field)?));
+            values.push((field.name, ask(host, field).await?));
         }
     }
     let values: Vec<_> = values
@@ -108,33 +109,34 @@ fn collect(service: &Service, piped: bool) -> Result<Credentials> {
 }
 
 /// The form of credential that a person has.
-fn choose(service: &Service) -> Result<&'static Form> {
+async fn choose(host: &Host, service: &Service) -> Result<&'static Form> {
     let [first, _, ..] = service.auth.forms else {
         return Ok(service.auth.forms.first().unwrap_or(&Form::TOKEN));
     };
     let titles: Vec<_> = service.auth.forms.iter().map(|form| form.title).collect();
-    let chosen = dialoguer::Select::new()
-        .with_prompt(format!("Log in to {} with", service.title))
-        .items(&titles)
-        .default(0)
-        .interact()
-        .map_err(|e| Error::usage("the question was not answered").because(e))?;
+    let title = format!("Log in to {} with", service.title);
+    let chosen = prompt::ask(&host.cancel, move || {
+        dialoguer::Select::new()
+            .with_prompt(title)
+            .items(&titles)
+            .default(0)
+            .interact()
+    })
+    .await?;
     Ok(service.auth.forms.get(chosen).unwrap_or(first))
 }
 
-fn ask(field: &Field) -> Result<String> {
-    let answer = if field.secret {
-        dialoguer::Password::new()
-            .with_prompt(field.title)
-            .interact()
-    } else {
-        dialoguer::Input::new()
-            .with_prompt(field.title)
-            .interact_text()
-    };
-    answer
-        .map(|text| text.trim().to_owned())
-        .map_err(|e| Error::usage("the question was not answered").because(e))
+async fn ask(host: &Host, field: &Field) -> Result<String> {
+    let (title, secret) = (field.title, field.secret);
+    let text: String = prompt::ask(&host.cancel, move || {
+        if secret {
+            dialoguer::Password::new().with_prompt(title).interact()
+        } else {
+            dialoguer::Input::new().with_prompt(title).interact_text()
+        }
+    })
+    .await?;
+    Ok(text.trim().to_owned())
 }
 
 fn line(lines: &mut impl Iterator<Item = std::io::Result<String>>) -> Result<String> {

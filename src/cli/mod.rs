@@ -28,8 +28,9 @@ use crate::runner;
 use crate::schema;
 use crate::store::audit::Caller;
 use crate::tree::{Leaf, Parsed};
-use crate::ui::person::Person;
+use crate::ui::person::{AtTerminal, Person};
 use crate::ui::progress::{Bar, Nobody, Watcher};
+use crate::ui::prompt;
 use crate::values::FromInput;
 
 use self::options::{Format, Options};
@@ -113,9 +114,11 @@ impl Host {
             strict: self.options.strict,
             write: self.options.write,
             yes: self.options.yes,
-            person: self
-                .is_interactive()
-                .then(|| Arc::new(crate::ui::person::AtTerminal) as Arc<dyn Person>),
+            person: self.is_interactive().then(|| {
+                Arc::new(AtTerminal {
+                    cancel: self.cancel.clone(),
+                }) as Arc<dyn Person>
+            }),
             watcher,
             ..Invocation::new(caller, business, self.cancel.clone())
         })
@@ -222,6 +225,7 @@ pub fn main(product: &'static Product) -> ExitCode {
             error.kind().exit_code()
         }
     };
+    prompt::restore();
     // Nothing is left to do, and unwinding a runtime and a pool takes longer than a cached read.
     std::process::exit(if cancel.is_cancelled() && !serves {
         INTERRUPTED.into()
@@ -272,7 +276,7 @@ async fn run(
         let watcher = invocation.watcher.clone();
         let answer = runner::run(&host.app, path, leaf, matches.clone(), invocation.clone()).await;
         watcher.finish();
-        match choose(host, &answer) {
+        match choose(host, &answer).await {
             Some(chosen) => invocation.chosen = Some(chosen),
             None => return answer,
         }
@@ -280,7 +284,7 @@ async fn run(
 }
 
 /// Lets a person pick among the candidates of an ambiguous argument.
-fn choose(host: &Host, answer: &Answer) -> Option<(String, String)> {
+async fn choose(host: &Host, answer: &Answer) -> Option<(String, String)> {
     let error = answer.outcome.as_ref().err()?;
     let details = error.details_value()?;
     let argument = details.get("argument")?.as_str()?;
@@ -302,12 +306,16 @@ fn choose(host: &Host, answer: &Answer) -> Option<(String, String)> {
         .map(|c| crate::ui::visible(&format!("{}  {}", text(c, "id"), text(c, "label"))))
         .map(|label| dialoguer::console::truncate_str(&label, width, "…").into_owned())
         .collect();
-    let picked = dialoguer::Select::new()
-        .with_prompt(format!("{}; which one", error.message()))
-        .items(&labels)
-        .default(0)
-        .interact_opt()
-        .ok()??;
+    let title = format!("{}; which one", error.message());
+    let picked = prompt::ask(&host.cancel, move || {
+        dialoguer::Select::new()
+            .with_prompt(title)
+            .items(&labels)
+            .default(0)
+            .interact_opt()
+    })
+    .await
+    .ok()??;
     Some((argument.to_owned(), text(&candidates[picked], "id")))
 }
 
@@ -522,6 +530,7 @@ fn watch_signals(cancel: CancellationToken) {
         for _ in 0..2 {
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
             if cancel.is_cancelled() {
+                prompt::restore();
                 std::process::exit(INTERRUPTED.into());
             }
             cancel.cancel();

@@ -3,6 +3,7 @@
 pub mod csv;
 pub mod person;
 pub mod progress;
+pub mod prompt;
 pub mod table;
 
 /// Without what would steer the terminal: names and refusals come from others. Lines stay lines.

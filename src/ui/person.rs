@@ -3,9 +3,10 @@
 use std::io::Write;
 
 use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
 
-use super::visible;
-use crate::error::{Error, Result};
+use super::{prompt, visible};
+use crate::error::{Kind, Result};
 
 /// What a person is asked to allow.
 #[derive(Debug, Clone, Copy)]
@@ -39,29 +40,30 @@ pub trait Person: Send + Sync {
 
 /// The person at this process's terminal.
 #[derive(Debug)]
-pub struct AtTerminal;
+pub struct AtTerminal {
+    /// Ends the question.
+    pub cancel: CancellationToken,
+}
 
 impl Person for AtTerminal {
     fn confirms<'a>(&'a self, question: Question<'a>) -> BoxFuture<'a, Result<Reply>> {
         let plan = visible(question.plan);
         let word = question.word.map(str::to_owned);
         Box::pin(async move {
-            let asked = tokio::task::spawn_blocking(move || ask(&plan, word.as_deref()));
-            let answer = asked.await.map_err(|error| {
-                Error::internal("the question could not be asked").because(error)
-            })?;
+            let asked = prompt::ask(&self.cancel, move || ask(&plan, word.as_deref()));
             // Ctrl-C and the end of the input are a no.
-            Ok(match answer {
-                Ok(true) => Reply::Yes,
-                _ => Reply::No,
-            })
+            match asked.await {
+                Ok(true) => Ok(Reply::Yes),
+                Err(error) if error.kind() == Kind::Internal => Err(error),
+                _ => Ok(Reply::No),
+            }
         })
     }
 }
 
-fn ask(plan: &str, word: Option<&str>) -> std::io::Result<bool> {
+fn ask(plan: &str, word: Option<&str>) -> dialoguer::Result<bool> {
     writeln!(std::io::stderr(), "{plan}")?;
-    let answer = match word {
+    match word {
         Some(word) => dialoguer::Input::<String>::new()
             .with_prompt(format!("Type {} to do it", visible(word)))
             .allow_empty(true)
@@ -71,6 +73,5 @@ fn ask(plan: &str, word: Option<&str>) -> std::io::Result<bool> {
             .with_prompt("Do it?")
             .default(false)
             .interact(),
-    };
-    answer.map_err(std::io::Error::other)
+    }
 }

@@ -14,6 +14,7 @@ use medtainer_core::mcp::client::probe::{Gate, Talk, knock};
 use medtainer_core::mcp::client::remote::{Http, Remote, address};
 use medtainer_core::mcp::client::shelf::{Kept, Shelf};
 use medtainer_core::output::Written;
+use medtainer_core::ui::prompt;
 use medtainer_core::{Error, Result};
 
 /// Connect a client that only starts programs to an MCP server elsewhere
@@ -198,7 +199,7 @@ impl Bridge {
             challenge.scope.clone_from(&self.scope);
         }
         if self.key || oauth::discover(&http, url, &challenge).await?.is_none() {
-            return keep(host, remote, ask(host)?).await;
+            return keep(host, remote, ask(host).await?).await;
         }
         remote.login.log_in_now(&challenge).await?;
         let (_, hello) = Talk::legacy(remote).await?;
@@ -214,16 +215,16 @@ fn name(hello: &serde_json::Value) -> String {
         .collect()
 }
 
-fn ask(host: &Host) -> Result<SecretString> {
+async fn ask(host: &Host) -> Result<SecretString> {
     if !host.is_interactive() {
         return Err(Error::usage("there is nobody to ask for the key").hint(
             "Run it in a terminal, or name a variable that holds the key with `--key-env`.",
         ));
     }
-    let typed = dialoguer::Password::new()
-        .with_prompt("API key")
-        .interact()
-        .map_err(|e| Error::usage("the question was not answered").because(e))?;
+    let typed = prompt::ask(&host.cancel, || {
+        dialoguer::Password::new().with_prompt("API key").interact()
+    })
+    .await?;
     Ok(SecretString::from(typed.trim()))
 }
 

@@ -5,6 +5,7 @@ use medtainer_core::cli::Host;
 use medtainer_core::command::Chore;
 use medtainer_core::mcp::oauth::passphrase;
 use medtainer_core::output::Text;
+use medtainer_core::ui::prompt;
 use medtainer_core::{Error, Result};
 use sqlx::Connection;
 
@@ -33,7 +34,11 @@ impl Chore for Passphrase {
                 "Run it in a terminal, or pipe the passphrase in with `medtainer mcp passphrase --stdin`.",
             ));
         }
-        let words = if self.stdin { line()? } else { ask()? };
+        let words = if self.stdin {
+            line()?
+        } else {
+            ask(host).await?
+        };
         let mut conn = keys_connection(host).await?;
         let mut tx = conn.begin().await?;
         passphrase::set(&mut tx, &words).await?;
@@ -56,10 +61,12 @@ fn line() -> Result<String> {
     Ok(text)
 }
 
-fn ask() -> Result<String> {
-    dialoguer::Password::new()
-        .with_prompt("Passphrase")
-        .with_confirmation("Once more", "The two are not the same.")
-        .interact()
-        .map_err(|e| Error::usage("the question was not answered").because(e))
+async fn ask(host: &Host) -> Result<String> {
+    prompt::ask(&host.cancel, || {
+        dialoguer::Password::new()
+            .with_prompt("Passphrase")
+            .with_confirmation("Once more", "The two are not the same.")
+            .interact()
+    })
+    .await
 }
