@@ -153,13 +153,17 @@ async fn what_the_owner_revokes_is_useless_at_once() {
     assert_eq!(Browser::new().open(&client.link(&house)).await.status, 400);
     let listed = house.home.run(&["mcp", "clients", "list"]).await;
     assert!(listed["items"][0]["revoked_at"].is_string(), "{listed}");
-    let gone = house
-        .home
-        .command(&["mcp", "clients", "revoke", &name])
-        .output()
-        .await
-        .unwrap();
-    assert_eq!(gone.status.code(), Some(4));
+    for (known, said) in [
+        (&name, "is revoked already"),
+        (&client.id, "is revoked already"),
+        (&"nobody".to_owned(), "there is no client `nobody`"),
+    ] {
+        let mut revoke = house.home.command(&["mcp", "clients", "revoke", known]);
+        let gone = revoke.output().await.unwrap();
+        let told = String::from_utf8_lossy(&gone.stderr);
+        assert_eq!(gone.status.code(), Some(4), "{told}");
+        assert!(told.contains(said), "{told}");
+    }
 }
 
 #[tokio::test]

@@ -167,10 +167,15 @@ impl Chore for Revoke {
         let id = match ids.as_slice() {
             [id] => id,
             [] => {
-                return Err(
-                    Error::not_found(format!("there is no client `{}`", self.client))
-                        .hint("`medtainer mcp clients list` shows them."),
-                );
+                let all = oauth::list(&mut tx).await?;
+                let is_revoked = all.iter().any(|known| {
+                    known.revoked_at.is_some() && [&known.id, &known.name].contains(&&self.client)
+                });
+                return Err(Error::not_found(match is_revoked {
+                    true => format!("`{}` is revoked already", self.client),
+                    false => format!("there is no client `{}`", self.client),
+                })
+                .hint("`medtainer mcp clients list` shows them."));
             }
             several => {
                 return Err(Error::conflict(format!(
