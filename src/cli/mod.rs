@@ -34,6 +34,7 @@ use crate::ui::prompt;
 use crate::values::FromInput;
 
 use self::options::{Format, Options};
+pub(crate) use self::render::shell_word;
 pub use self::render::{Printer, write_stdout};
 
 /// The exit code of a process that was interrupted, as shells count it.

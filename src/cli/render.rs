@@ -328,7 +328,7 @@ impl Printer {
 }
 
 /// A word that any shell reads as this text, for a person to copy.
-fn shell_word(text: &str) -> String {
+pub fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:,/@%+=".contains(c);
     // A tilde means something only at the beginning of a word.
     if text

@@ -246,6 +246,22 @@ async fn the_owner_allows_a_part_or_nothing() {
     let mut browser = Browser::new();
     let page = browser.open(&client.link(&house)).await;
     assert_eq!(page.boxes(), ["read", "write", "admin"]);
+    let revoke = format!("<code>medtainer mcp clients revoke {}</code>", client.id);
+    assert!(page.html.contains(&revoke), "{}", page.html);
+    house
+        .home
+        .sql(
+            "insert into oauth_clients (id, kind, name, redirect_uris, auth_method)
+             values ('it''s;x', 'given', 'Odd', '{http://localhost/callback}', 'none')",
+        )
+        .await;
+    let odd = Client::new("it's;x", "http://localhost/callback");
+    let html = Browser::new().open(&odd.link(&house)).await.html;
+    let html = html.replace("&#39;", "'");
+    assert!(
+        html.contains(r"clients revoke 'it'\''s;x'</code>"),
+        "{html}"
+    );
     // They see what they open.
     let acme = ["--business", "acme"];
     for (words, opened) in [
@@ -281,14 +297,12 @@ async fn the_owner_allows_a_part_or_nothing() {
         Some("access_denied"),
         "a no needs no passphrase"
     );
-    let back = browser
-        .submit(&page, &with(&|(name, _)| name != "allow"))
-        .await;
-    assert_eq!(
-        error(&back).as_deref(),
-        Some("access_denied"),
-        "nothing ticked is a no"
-    );
+    let nothing = with(&|(name, _)| name != "allow");
+    let again = browser.submit(&page, &nothing).await;
+    assert_eq!(again.status, 400, "nothing ticked is neither");
+    assert!(again.html.contains("Tick what it may do"), "{}", again.html);
+    assert!(!again.html.contains(" checked"), "{}", again.html);
+    let page = again;
     let back = browser
         .submit(
             &page,

@@ -339,7 +339,16 @@ async fn answered(
         .filter_map(|word| word.parse().ok())
         .collect();
     let scopes = asked.wanted.scopes.and(ticked);
-    if form.get("decision") != Some("allow") || scopes.is_empty() {
+    let is_yes = form.get("decision") == Some("allow");
+    if is_yes && scopes.is_empty() {
+        let again = Again {
+            status: StatusCode::BAD_REQUEST,
+            problem: "Tick what it may do.",
+            ticked: scopes,
+        };
+        return consent(oauth, &asked, query, &browser, Some(again)).await;
+    }
+    if !is_yes {
         let mut tx = store::begin(&oauth.0.app).await?;
         let is_owner = browser.is_logged_in(oauth, &mut tx).await?;
         tx.commit().await.map_err(Error::from)?;

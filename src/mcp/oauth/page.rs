@@ -12,6 +12,7 @@ use super::client::{Client, Kind};
 use super::redirect;
 use super::scope::in_words;
 use super::secrets;
+use crate::cli::shell_word;
 use crate::mcp::grant::{Scope, Scopes};
 use crate::store::Business;
 
@@ -74,6 +75,7 @@ struct ConsentPage<'a> {
     is_local: bool,
     business: Business,
     before: Option<String>,
+    id_in_shell: String,
     page: &'a Consent<'a>,
 }
 
@@ -99,6 +101,7 @@ impl Consent<'_> {
             is_local: redirect::is_local(self.url),
             business: self.business.real(),
             before,
+            id_in_shell: shell_word(&self.client.id),
             page: &self,
         };
         let mut response = respond(status, &page, &redirect::form_action(self.url));
