@@ -19,7 +19,7 @@ pub(super) async fn settle(conn: &mut PgConnection, business: &Business) -> Resu
             let (state, error) = reading(&dead);
             (state, Err(error), None)
         } else {
-            writing(&mut tx, &dead).await?
+            writing(&mut tx, &dead, business).await?
         };
         let outcome = match outcome {
             Ok(report) => report.into_data(),
@@ -62,7 +62,7 @@ fn reading(dead: &Dead) -> (State, Error) {
 
 type Told = (State, Result<Report>, Option<String>);
 
-async fn writing(conn: &mut PgConnection, dead: &Dead) -> Result<Told> {
+async fn writing(conn: &mut PgConnection, dead: &Dead, business: &Business) -> Result<Told> {
     let words = dead.command.join(" ");
     let unsent = |error: Error| Ok((State::Interrupted, Err(error), None));
     let write = match dead.execution_id {
@@ -77,7 +77,7 @@ async fn writing(conn: &mut PgConnection, dead: &Dead) -> Result<Told> {
             .hint("Call it again."),
         );
     };
-    let id = write.id;
+    let (program, id) = (business.program(), write.id);
     match write.state {
         Written::Planned | Written::Approved => {
             let error = Error::unavailable(format!(
@@ -85,7 +85,7 @@ async fn writing(conn: &mut PgConnection, dead: &Dead) -> Result<Told> {
             ));
             unsent(if write.waits {
                 error.hint(format!(
-                    "The plan is kept: `medtainer approvals show {id}` shows it."
+                    "The plan is kept: `{program} approvals show {id}` shows it."
                 ))
             } else {
                 error.hint("Call it again.")
@@ -97,19 +97,19 @@ async fn writing(conn: &mut PgConnection, dead: &Dead) -> Result<Told> {
                 format!("the process that ran `{words}` died after a request had left"),
             )
             .hint(format!(
-                "Look before trying again: `medtainer audit show {id}` asks the provider what became of it."
+                "Look before trying again: `{program} audit show {id}` asks the provider what became of it."
             ))
             .details(serde_json::json!({ "id": id })),
         ),
         Written::Rejected => {
             let note = write.note.as_deref().unwrap_or("it was not done");
             let error = Error::refused(note)
-                .hint(format!("`medtainer audit show {id}` tells how it came to that."));
+                .hint(format!("`{program} audit show {id}` tells how it came to that."));
             Ok((State::Failed, Err(error), None))
         }
         Written::Confirmed | Written::Undone => {
             let said = format!("the process that ran `{words}` died after it was done: this is what the ledger says");
-            Ok((State::Done, Ok(Report::recorded(&write)), Some(said)))
+            Ok((State::Done, Ok(Report::recorded(&write, business)), Some(said)))
         }
     }
 }

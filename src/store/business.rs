@@ -49,6 +49,25 @@ impl Business {
         self.0 == Self::DEFAULT
     }
 
+    /// How a command for this business begins: what somebody is told to type must not mean another one.
+    pub fn program(&self) -> String {
+        let sandbox = self.is_sandbox();
+        let name = match self.0.strip_suffix(Self::SANDBOX_SUFFIX) {
+            Some(name) => name,
+            None if sandbox => Self::DEFAULT,
+            None => &self.0,
+        };
+        let mut words = "medtainer".to_owned();
+        if sandbox {
+            words.push_str(" --sandbox");
+        }
+        if name != Self::DEFAULT {
+            words.push_str(" --business ");
+            words.push_str(name);
+        }
+        words
+    }
+
     /// The name as the owner writes it.
     pub fn name(&self) -> &str {
         &self.0
@@ -122,6 +141,14 @@ mod tests {
         assert_eq!(Business::default().search_path(), "public,ext");
         assert_eq!(acme.search_path(), "biz_acme,ext");
         assert_eq!(acme.sandboxed().search_path(), "biz_acme_sandbox,ext");
+        let usual = Business::default();
+        assert_eq!(usual.program(), "medtainer");
+        assert_eq!(usual.sandboxed().program(), "medtainer --sandbox");
+        assert_eq!(acme.program(), "medtainer --business acme");
+        assert_eq!(
+            acme.sandboxed().program(),
+            "medtainer --sandbox --business acme"
+        );
         assert_eq!(
             Business::default().sandboxed().search_path(),
             "biz_sandbox,ext"

@@ -202,17 +202,17 @@ async fn approved(cx: &Context, intent: &Intent<'_>) -> Result<i64> {
         cx.begin_call().await?;
         return Ok(write.id);
     }
-    Err(pending(&write))
+    Err(pending(cx, &write))
 }
 
-fn pending(write: &Write) -> Error {
-    let id = write.id;
+fn pending(cx: &Context, write: &Write) -> Error {
+    let (program, id) = (cx.business().program(), write.id);
     Error::new(
         Kind::PendingApproval,
         format!("a person has to approve this first: {}", write.plan.title),
     )
     .hint(format!(
-        "`medtainer approvals approve {id}` approves exactly this plan; then run the same command again."
+        "`{program} approvals approve {id}` approves exactly this plan; then run the same command again."
     ))
     .details(serde_json::json!({
         "id": id,
@@ -246,6 +246,7 @@ pub(crate) async fn execute(cx: &Context, id: i64) -> Result<Report> {
 pub(crate) fn in_doubt(cx: &Context, error: Error) -> Error {
     match cx.in_flight() {
         Some(id) if error.kind() != Kind::OutcomeUnknown => unknown(
+            cx,
             id,
             &Error::unavailable(format!(
                 "it may or may not have been done: {}",
@@ -275,7 +276,8 @@ async fn claim(cx: &Context, id: i64) -> Result<()> {
                     write.state.as_str()
                 ))
                 .hint(format!(
-                    "`medtainer audit show {id}` tells what became of it."
+                    "`{} audit show {id}` tells what became of it.",
+                    cx.business().program()
                 )));
             }
             Claim::Busy => {
@@ -301,7 +303,8 @@ async fn claim(cx: &Context, id: i64) -> Result<()> {
                         write.plan.target.name, holder.plan.title
                     ))
                     .hint(format!(
-                        "`medtainer audit show {}` tells how it ends; nothing was sent.",
+                        "`{} audit show {}` tells how it ends; nothing was sent.",
+                        cx.business().program(),
                         holder.id
                     )));
                 }
@@ -418,7 +421,7 @@ fn is_of_database(error: &Error) -> bool {
 async fn doubted(cx: &Context, write: &Write, error: &Error) -> Result<Report> {
     touched(cx, &write.plan).await;
     finish(cx, write.id, State::Unknown, Some(error.message())).await?;
-    Err(unknown(write.id, error))
+    Err(unknown(cx, write.id, error))
 }
 
 /// Whether the world still is as the plan was made for.
@@ -518,7 +521,7 @@ async fn confirmed(cx: &Context, write: &Write, known: &Known) -> Result<Report>
     touched(cx, &write.plan).await;
     finish(cx, write.id, State::Confirmed, None).await?;
     let write = get(cx, write.id).await?;
-    Ok(Report::done(&write, known))
+    Ok(Report::done(&write, known, cx.business()))
 }
 
 /// The end of a write that was refused after `done` of its steps had been done.
@@ -534,19 +537,20 @@ async fn ended(cx: &Context, write: &Write, done: usize, error: Error) -> Result
         error.message()
     );
     finish(cx, write.id, State::Rejected, Some(&note)).await?;
-    let id = write.id;
-    let hint = if write.plan.is_reversible() {
-        format!("`medtainer audit show {id}` tells which; `medtainer undo {id}` takes them back.")
-    } else {
-        format!("`medtainer audit show {id}` tells which.")
-    };
+    let (program, id) = (cx.business().program(), write.id);
+    let mut hint = format!("`{program} audit show {id}` tells which");
+    if write.plan.is_reversible() {
+        hint.push_str(&format!("; `{program} undo {id}` takes them back"));
+    }
+    hint.push('.');
     Ok(Error::new(error.kind(), note).hint(hint).because(error))
 }
 
-fn unknown(id: i64, error: &Error) -> Error {
+fn unknown(cx: &Context, id: i64, error: &Error) -> Error {
     Error::new(Kind::OutcomeUnknown, error.message())
         .hint(format!(
-            "Look before trying again: `medtainer audit show {id}` asks the provider what became of it."
+            "Look before trying again: `{} audit show {id}` asks the provider what became of it.",
+            cx.business().program()
         ))
         .details(serde_json::json!({ "id": id }))
 }

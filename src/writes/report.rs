@@ -12,6 +12,7 @@ use super::plan::{Change, Cost, Inverse, Plan, Target};
 use super::policy::Rule;
 use super::tokens::Known;
 use crate::output::{Output, View};
+use crate::store::Business;
 
 /// What a write came to, or would.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -84,7 +85,7 @@ impl Report {
     }
 
     /// What was done.
-    pub fn done(write: &Write, known: &Known) -> Report {
+    pub fn done(write: &Write, known: &Known, business: &Business) -> Report {
         let plan = &write.plan;
         let mut result = Map::new();
         for pick in &plan.results {
@@ -94,7 +95,7 @@ impl Report {
             );
         }
         let undo = (plan.is_reversible() && write.undo_of.is_none())
-            .then(|| format!("medtainer undo {}", write.id));
+            .then(|| format!("{} undo {}", business.program(), write.id));
         let mut text = format!("Done: {}.\n", plan.title);
         text.push_str(&changes(plan));
         for (name, value) in &result {
@@ -114,8 +115,8 @@ impl Report {
     }
 
     /// What the ledger says was done, by whoever did it.
-    pub fn recorded(write: &Write) -> Report {
-        Report::done(write, &known(write))
+    pub fn recorded(write: &Write, business: &Business) -> Report {
+        Report::done(write, &known(write), business)
     }
 
     /// A person allowed it.

@@ -419,7 +419,7 @@ async fn what_broke_off_half_way_is_told_and_taken_back() {
     let hint = error["hint"].as_str().unwrap();
     let undo = hint
         .split('`')
-        .find(|part| part.starts_with("medtainer undo"))
+        .find(|part| part.starts_with("medtainer --business gd") && part.contains(" undo "))
         .unwrap();
     let undo = undo.strip_prefix("medtainer ").unwrap().to_owned();
     sandbox.order("calm", json!({})).await;

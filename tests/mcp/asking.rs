@@ -251,7 +251,7 @@ async fn who_cannot_ask_waits_for_an_approval_of_its_own() {
     assert!(details["plan"].as_str().unwrap().contains("db-3") && details["hash"].is_string());
     let hint = first["error"]["hint"].as_str().unwrap();
     assert!(
-        hint.contains(&format!("`medtainer approvals approve {id}`")),
+        hint.contains(&format!("`medtainer --sandbox approvals approve {id}`")),
         "{hint}"
     );
     // Another key has the same plan, and asks for itself.
