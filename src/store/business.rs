@@ -51,19 +51,14 @@ impl Business {
 
     /// How a command for this business begins: what somebody is told to type must not mean another one.
     pub fn program(&self) -> String {
-        let sandbox = self.is_sandbox();
-        let name = match self.0.strip_suffix(Self::SANDBOX_SUFFIX) {
-            Some(name) => name,
-            None if sandbox => Self::DEFAULT,
-            None => &self.0,
-        };
         let mut words = "medtainer".to_owned();
-        if sandbox {
+        if self.is_sandbox() {
             words.push_str(" --sandbox");
         }
-        if name != Self::DEFAULT {
+        let real = self.real();
+        if !real.is_default() {
             words.push_str(" --business ");
-            words.push_str(name);
+            words.push_str(real.name());
         }
         words
     }
