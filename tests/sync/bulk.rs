@@ -11,6 +11,7 @@ use medtainer_core::sync::{
 use medtainer_core::{Error, Result};
 use sqlx::{Connection as _, PgConnection};
 
+use super::number;
 use crate::database;
 
 /// The contacts of the product, of which few are many.
@@ -103,13 +104,6 @@ async fn indexes(store: &Store) -> Vec<String> {
     .fetch_all(store.pool())
     .await
     .unwrap()
-}
-
-async fn number(store: &Store, sql: &'static str) -> i64 {
-    sqlx::query_scalar(sql)
-        .fetch_one(store.pool())
-        .await
-        .unwrap()
 }
 
 const UNFOUND: &str = "select count(*) from contacts c full join people p on p.contact_id = c.id
